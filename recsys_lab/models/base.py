@@ -1,0 +1,247 @@
+"""The contract: a model answers from a history, never from a user id.
+
+Adding a model takes one file here, one yaml in ``conf/model/`` and three lines of test that
+inherit the conformance suite in ``tests/models/conformance.py``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from abc import ABC, abstractmethod
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from recsys_lab.data.catalogue import Catalogue
+from recsys_lab.data.fold import Fold
+from recsys_lab.data.log import InteractionLog
+from recsys_lab.errors import ConfigError, ModelError, NotFittedError
+from serving_min.queries import Queries
+from serving_min.rerank import TopK, fill, top_k
+
+if TYPE_CHECKING:
+    import torch
+
+Arrays = dict[str, NDArray[Any]]
+SCORES_PER_BLOCK = 1 << 24  # 64 MiB of float32 scores at a time
+
+
+class Recommender(ABC):
+    """A model of I items. Subclasses implement ``_fit``, ``score``, ``_arrays`` and ``_restore``.
+
+    Hyper-parameters are keyword arguments of ``__init__``, kept under their own names.
+    ``score`` says -inf for "no opinion"; the base fills the places left from recent popularity,
+    for an empty history all of them, as the server does.
+    """
+
+    kind: ClassVar[Literal["vector", "neighbours", "static"]]
+
+    catalogue: Catalogue
+    popularity: NDArray[np.float32]  # [I] the fallback's scores: recency-weighted event counts
+    candidates: NDArray[np.bool_]  # [I] the items that may be recommended
+    history: list[dict[str, float]]  # training curve, one entry per epoch; empty for closed forms
+
+    # -- what a user calls -----------------------------------------------------------------
+
+    def fit(
+        self, train: InteractionLog, *, catalogue: Catalogue | None = None, valid: Fold | None = None
+    ) -> Self:
+        """Learn from ``train``. ``catalogue`` describes its item codes; ``valid`` may stop early.
+
+        Raises ModelError when there is nothing to learn from or the catalogue does not match.
+        """
+        if len(train) == 0:
+            raise ModelError(f"{self.name}: the training log is empty; widen the split's history")
+        if catalogue is None:
+            catalogue = Catalogue.of_ids([str(code) for code in range(train.n_items)])
+        if len(catalogue) != train.n_items:
+            raise ModelError(f"{self.name}: catalogue has {len(catalogue)} rows for {train.n_items} item codes")
+        self.catalogue = catalogue
+        self.popularity = recent_popularity(train)
+        self.candidates = np.ones(train.n_items, np.bool_)
+        self.history = []
+        self._fit(train, catalogue, valid)
+        return self
+
+    def recommend(
+        self, queries: Queries, k: int, *, exclude_seen: bool = True, candidates: NDArray[np.bool_] | None = None
+    ) -> TopK:
+        """The best k items for each query, filled up from popularity where the model has no opinion.
+
+        ``exclude_seen`` bars the items of the query's own history; ``candidates`` [I] narrows the
+        catalogue further. Fewer than k items are left blank (-1) only when nothing is left.
+        """
+        self._must_be_fitted()
+        if k < 1:
+            raise ConfigError(f"k: {k} asks for no item; use 1 or more")
+        allowed = self.candidates if candidates is None else self.candidates & candidates
+        order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
+        if candidates is not None:
+            order = order[candidates[order]]
+        blocks = []
+        for _, block in queries.batches(max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))):
+            scores = self.score(block)
+            if not allowed.all():
+                scores[:, ~allowed] = -np.inf
+            if exclude_seen:
+                scores[block.rows, block.items] = -np.inf
+            barred = [
+                block.items[start:end] if exclude_seen else block.items[:0]
+                for start, end in zip(block.offsets[:-1], block.offsets[1:], strict=True)
+            ]
+            blocks.append(fill(top_k(scores, k), order, self.popularity, barred))
+        if not blocks:
+            return top_k(np.zeros((0, len(self.popularity)), np.float32), k)
+        return TopK(
+            np.concatenate([block.items for block in blocks]),
+            np.concatenate([block.scores for block in blocks]),
+            np.concatenate([block.filled for block in blocks]),
+        )
+
+    @abstractmethod
+    def score(self, queries: Queries) -> NDArray[np.float32]:
+        """A fresh array [Q, I] that the caller may overwrite; -inf where there is no opinion."""
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``, ``arrays.safetensors`` and ``items.parquet`` into ``folder``."""
+        self._must_be_fitted()
+        folder.mkdir(parents=True, exist_ok=True)
+        described = {"class": f"{type(self).__module__}.{type(self).__qualname__}", "params": self.params()}
+        (folder / "model.json").write_text(json.dumps({**described, "history": self.history}, indent=2))
+        own = {f"model.{name}": np.ascontiguousarray(array) for name, array in self._arrays().items()}
+        save_file({"popularity": self.popularity, "candidates": self.candidates, **own}, folder / "arrays.safetensors")
+        self.catalogue.save(folder / "items.parquet")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote. Called on a subclass, it refuses a model of another class."""
+        described = _read_description(folder)
+        module, _, name = str(described["class"]).rpartition(".")
+        found = getattr(import_module(module), name)
+        if not (isinstance(found, type) and issubclass(found, cls)):
+            raise ModelError(f"{folder}: holds {described['class']}, not {cls.__name__}")
+        model = found(**described["params"])
+        arrays = load_file(folder / "arrays.safetensors")
+        model.catalogue = Catalogue.load(folder / "items.parquet")
+        model.popularity, model.candidates = arrays["popularity"], arrays["candidates"]
+        model.history = described["history"]
+        prefix = "model."
+        model._restore({name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)})
+        return model
+
+    @property
+    def name(self) -> str:
+        """What the model's file is called: ``itemknn``, ``sasrec`` …"""
+        return type(self).__module__.rpartition(".")[2]
+
+    def params(self) -> dict[str, Any]:
+        """The hyper-parameters by name, as ``__init__`` takes them."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"}
+
+    # -- what a subclass provides ----------------------------------------------------------
+
+    @abstractmethod
+    def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
+        """Learn; set ``candidates`` and ``history`` where they differ from the defaults."""
+
+    @abstractmethod
+    def _arrays(self) -> Arrays:
+        """What was learned, by name."""
+
+    @abstractmethod
+    def _restore(self, arrays: Arrays) -> None:
+        """Take back what ``_arrays`` gave; ``catalogue`` and ``popularity`` are already there."""
+
+    def _must_be_fitted(self) -> None:
+        if not hasattr(self, "popularity"):
+            raise NotFittedError(f"{self.name}: call fit before asking for recommendations or saving")
+
+
+class VectorModel(Recommender):
+    """Retrieval by inner product: exports as ONNX + FAISS, and is scored through the same graph."""
+
+    kind = "vector"
+    max_history: int  # events that the encoder looks at, the latest ones
+
+    @abstractmethod
+    def item_vectors(self) -> NDArray[np.float32]:
+        """One vector per item code, [I, D]; rows outside ``candidates`` are not used."""
+
+    @abstractmethod
+    def query_module(self) -> torch.nn.Module:
+        """History → query vectors, to be exported. Its attribute ``inputs`` names the arrays of
+        ``Queries.padded`` that ``forward`` takes, in order; it gives [B, D] float32. Padding (-1),
+        truncation to ``max_history`` and masks are handled inside the graph.
+        """
+
+    def score(self, queries: Queries) -> NDArray[np.float32]:
+        scores = self.encode(queries) @ self.item_vectors().T
+        scores[queries.lengths == 0] = -np.inf
+        return scores
+
+    def encode(self, queries: Queries, batch_size: int = 512) -> NDArray[np.float32]:
+        """Query vectors [Q, D]."""
+        import torch
+
+        module = self.query_module().eval()
+        blocks = []
+        with torch.inference_mode():
+            for _, batch in queries.batches(batch_size):
+                padded = batch.padded(self.max_history)
+                blocks.append(module(*(torch.from_numpy(padded[name]) for name in module.inputs)).numpy())
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.item_vectors().shape[1]), np.float32)
+
+
+class NeighbourModel(Recommender):
+    """Scores are sums over the history of rows of one item × item matrix.
+
+    ``score`` counts each distinct item of the history once; only positive sums are opinions.
+    """
+
+    kind = "neighbours"
+
+    @abstractmethod
+    def item_weights(self) -> Any:
+        """The matrix [I, I]: row = item of the history, column = item recommended.
+        A float32 ``numpy`` array, or a ``scipy.sparse.csr_array``."""
+
+    def score(self, queries: Queries) -> NDArray[np.float32]:
+        from scipy import sparse
+
+        weights = self.item_weights()
+        ones = np.ones(len(queries.items), np.float32)
+        histories = sparse.csr_array((ones, queries.items, queries.offsets), shape=(len(queries), weights.shape[0]))
+        histories.sum_duplicates()
+        histories.data[:] = 1
+        product = histories @ weights
+        scores: NDArray[np.float32] = product.toarray() if sparse.issparse(product) else product
+        scores[scores <= 0] = -np.inf
+        return scores
+
+
+def recent_popularity(train: InteractionLog, half_life_days: float = 30.0) -> NDArray[np.float32]:
+    """Events per item, each halved in weight for every ``half_life_days`` before the log's end, [I].
+
+    Ties among untouched items stay ties; ``argsort(kind="stable")`` orders them by code.
+    """
+    ages = (train.times.max() - train.times) / 86_400
+    decayed = np.exp2(-ages / half_life_days)
+    return np.bincount(train.items, weights=decayed, minlength=train.n_items).astype(np.float32)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    if not path.is_file():
+        raise ModelError(f"{folder}: no model.json here; give the folder that save() wrote")
+    described: dict[str, Any] = json.loads(path.read_text())
+    unknown = described.keys() - {"class", "params", "history"}
+    if unknown:
+        raise ModelError(f"{path}: unknown keys {sorted(unknown)}; the file is of another version")
+    if not described["class"].startswith("recsys_lab.models."):
+        raise ModelError(f"{path}: class {described['class']!r} is not a model of recsys_lab")
+    return described

@@ -1,0 +1,1 @@
+"""Leaderboards as self-contained HTML pages with plots. Reads results, computes no metric."""

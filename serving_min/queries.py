@@ -1,0 +1,129 @@
+"""A query is what the shop knows at request time: the history so far, the user, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING = -1
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Q histories of N events in all, oldest event first, as flat arrays with offsets (CSR).
+
+    ``items`` are item codes (always known ones: unknown ids are dropped before), ``events``
+    index ``event_names``, ``times`` and ``now`` are epoch seconds, ``attributes`` are user
+    attribute codes where 0 means unknown.
+    """
+
+    offsets: NDArray[np.int64]  # [Q + 1]
+    items: NDArray[np.int32]  # [N]
+    events: NDArray[np.int8]  # [N]
+    times: NDArray[np.int64]  # [N]
+    now: NDArray[np.int64]  # [Q]
+    attributes: NDArray[np.int32]  # [Q, A]
+    event_names: tuple[str, ...] = ("view",)
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+    @classmethod
+    def from_histories(
+        cls,
+        histories: Sequence[Sequence[int]],
+        *,
+        events: Sequence[Sequence[int]] | None = None,
+        times: Sequence[Sequence[int]] | None = None,
+        now: Sequence[int] | None = None,
+        attributes: NDArray[np.int32] | None = None,
+        event_names: tuple[str, ...] = ("view",),
+    ) -> Queries:
+        """Build from lists of item codes. Missing events are the first kind, missing times are 0."""
+        lengths = np.array([len(history) for history in histories], dtype=np.int64)
+        total = int(lengths.sum())
+
+        def flat(lists: Sequence[Sequence[int]] | None, dtype: type) -> NDArray:  # type: ignore[type-arg]
+            if lists is None:
+                return np.zeros(total, dtype)
+            return np.fromiter((value for values in lists for value in values), dtype, total)
+
+        return cls(
+            offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
+            items=flat(histories, np.int32),
+            events=flat(events, np.int8),
+            times=flat(times, np.int64),
+            now=np.zeros(len(histories), np.int64) if now is None else np.asarray(now, np.int64),
+            attributes=np.zeros((len(histories), 0), np.int32) if attributes is None else attributes,
+            event_names=event_names,
+        )
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The query that each of the N events belongs to, [N]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: NDArray[np.int64]) -> Queries:
+        """The given queries, in the given order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+        source = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return self._with_events(source, offsets, rows)
+
+    def last(self, length: int) -> Queries:
+        """The same queries with only their latest ``length`` events."""
+        keep = np.minimum(self.lengths, length)
+        offsets = np.concatenate([[0], keep.cumsum()]).astype(np.int64)
+        source = np.arange(offsets[-1]) + np.repeat(self.offsets[1:] - offsets[1:], keep)
+        return self._with_events(source, offsets, np.arange(len(self)))
+
+    def batches(self, size: int) -> Iterator[tuple[slice, Queries]]:
+        """Consecutive blocks of at most ``size`` queries, each with the rows it covers."""
+        for start in range(0, len(self), size):
+            block = slice(start, min(start + size, len(self)))
+            yield block, self.take(np.arange(block.start, block.stop))
+
+    def _with_events(
+        self, source: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Queries:
+        return Queries(
+            offsets=offsets,
+            items=self.items[source],
+            events=self.events[source],
+            times=self.times[source],
+            now=self.now[rows],
+            attributes=self.attributes[rows],
+            event_names=self.event_names,
+        )
+
+    def padded(self, length: int) -> dict[str, NDArray]:  # type: ignore[type-arg]
+        """The inputs of an encoder: left-padded to the longest history, at most ``length``.
+
+        ``items`` and ``events`` [Q, T] int64 (padding -1), ``ages`` [Q, T] float32 (seconds
+        before ``now``, padding 0), ``now`` [Q] int64, ``attributes`` [Q, A] int64.
+        T is at least 1, so that an all-empty batch is still a batch.
+        """
+        recent = self.last(length)
+        width = max(1, int(recent.lengths.max(initial=0)))
+        rows = recent.rows
+        columns = np.arange(len(recent.items)) + np.repeat(width - recent.offsets[1:], recent.lengths)
+        items = np.full((len(self), width), PADDING, np.int64)
+        events = np.full((len(self), width), PADDING, np.int64)
+        ages = np.zeros((len(self), width), np.float32)
+        items[rows, columns] = recent.items
+        events[rows, columns] = recent.events
+        ages[rows, columns] = np.maximum(recent.now[rows] - recent.times, 0)
+        return {
+            "items": items,
+            "events": events,
+            "ages": ages,
+            "now": self.now.astype(np.int64),
+            "attributes": self.attributes.astype(np.int64),
+        }

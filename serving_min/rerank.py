@@ -1,0 +1,75 @@
+"""From scores to the final lists: exclude, take the best k, fill up. Numpy only.
+
+The lab's base model calls the same functions, so a list is the same offline and online.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOTHING = -1
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Ranked lists for Q queries: best first, ``items`` -1 and ``scores`` -inf where there is none.
+
+    ``filled`` marks the places that the model had no opinion on and the fallback filled;
+    their scores are the fallback's and do not compare with the model's.
+    """
+
+    items: NDArray[np.int32]  # [Q, K]
+    scores: NDArray[np.float32]  # [Q, K]
+    filled: NDArray[np.bool_]  # [Q, K]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> TopK:
+    """The k best columns of each row of ``scores`` [Q, I]; -inf is never taken.
+
+    Ties go to the lower item code, also at the edge of the list, so that the same scores
+    always give the same lists.
+    """
+    width = min(k, scores.shape[1])
+    items = np.full((len(scores), k), NOTHING, np.int32)
+    best = np.full((len(scores), k), -np.inf, np.float32)
+    if len(scores) and width:
+        chosen = np.argpartition(scores, -width, axis=1)[:, -width:]
+        edge = np.take_along_axis(scores, chosen, 1).min(axis=1)
+        for row in np.flatnonzero((scores >= edge[:, None]).sum(axis=1) > width):
+            if edge[row] == -np.inf:
+                continue
+            above = np.flatnonzero(scores[row] > edge[row])
+            level = np.flatnonzero(scores[row] == edge[row])[: width - len(above)]
+            chosen[row] = np.concatenate([above, level])
+        chosen.sort(axis=1)
+        values = np.take_along_axis(scores, chosen, 1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        best[:, :width] = np.take_along_axis(values, order, 1)
+        items[:, :width] = np.take_along_axis(chosen, order, 1)
+        items[best == -np.inf] = NOTHING
+    return TopK(items, best, np.zeros(items.shape, np.bool_))
+
+
+def fill(lists: TopK, order: NDArray[np.int32], scores: NDArray[np.float32], barred: list[NDArray[np.int32]]) -> TopK:
+    """Fill the empty places at the end of each list from ``order``, best first.
+
+    ``order`` is the fallback's ranking of item codes and ``scores`` [I] its scores; an item
+    that the list already has, or that ``barred`` [Q lists of codes] names, is passed over.
+    """
+    items, values, filled = lists.items.copy(), lists.scores.copy(), lists.filled.copy()
+    for row in np.flatnonzero((items == NOTHING).any(axis=1)):
+        present = int((items[row] != NOTHING).sum())
+        needed = items.shape[1] - present
+        taken = np.concatenate([items[row, :present], barred[row]])
+        # order[: needed + len(taken)] holds at least ``needed`` items that are not taken
+        head = order[: needed + len(taken)]
+        fresh = head[~np.isin(head, taken)][:needed]
+        places = slice(present, present + len(fresh))
+        items[row, places], values[row, places], filled[row, places] = fresh, scores[fresh], True
+    return TopK(items, values, filled)
