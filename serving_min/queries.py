@@ -90,9 +90,7 @@ class Queries:
             block = slice(start, min(start + size, len(self)))
             yield block, self.take(np.arange(block.start, block.stop))
 
-    def _with_events(
-        self, source: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> Queries:
+    def _with_events(self, source: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> Queries:
         return Queries(
             offsets=offsets,
             items=self.items[source],

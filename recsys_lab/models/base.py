@@ -48,9 +48,7 @@ class Recommender(ABC):
 
     # -- what a user calls -----------------------------------------------------------------
 
-    def fit(
-        self, train: InteractionLog, *, catalogue: Catalogue | None = None, valid: Fold | None = None
-    ) -> Self:
+    def fit(self, train: InteractionLog, *, catalogue: Catalogue | None = None, valid: Fold | None = None) -> Self:
         """Learn from ``train``. ``catalogue`` describes its item codes; ``valid`` may stop early.
 
         Raises ModelError when there is nothing to learn from or the catalogue does not match.
@@ -141,7 +139,8 @@ class Recommender(ABC):
 
     def params(self) -> dict[str, Any]:
         """The hyper-parameters by name, as ``__init__`` takes them."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"}
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names}
 
     # -- what a subclass provides ----------------------------------------------------------
 
@@ -189,11 +188,12 @@ class VectorModel(Recommender):
         import torch
 
         module = self.query_module().eval()
+        inputs: tuple[str, ...] = module.inputs  # type: ignore[assignment]
         blocks = []
         with torch.inference_mode():
             for _, batch in queries.batches(batch_size):
                 padded = batch.padded(self.max_history)
-                blocks.append(module(*(torch.from_numpy(padded[name]) for name in module.inputs)).numpy())
+                blocks.append(module(*(torch.from_numpy(padded[name]) for name in inputs)).numpy())
         return np.concatenate(blocks) if blocks else np.zeros((0, self.item_vectors().shape[1]), np.float32)
 
 
