@@ -1,0 +1,186 @@
+"""``manifest.json``: everything that the reader of a bundle has to know first.
+
+These types are the bundle format: the lab writes them, the server reads them, and
+``export/manifest.schema.json`` is generated from them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from serving_min.errors import BundleError
+
+FORMAT: Final = 1
+FILE_NAME = "manifest.json"
+
+Kind = Literal["vector", "neighbours", "static"]
+EncoderInput = Literal["items", "events", "ages", "now", "attributes"]
+ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(min_length=1)]
+
+COMMON_FILES = ("items.arrow", "fallback.npz", "golden.jsonl")
+MODEL_FILES: dict[str, tuple[str, ...]] = {
+    "vector": ("encoder.onnx", "items.faiss", "vectors.npz"),
+    "neighbours": ("neighbours.npz",),
+    "static": (),
+}
+
+
+class Model(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the bundle comes from; the server only shows it."""
+
+    class_: Name = msgspec.field(name="class")
+    params: dict[str, Any]
+
+
+class Fingerprints(Struct, frozen=True, forbid_unknown_fields=True):
+    data: str
+    split: str
+    config: str
+
+
+class Metric(Struct, frozen=True, forbid_unknown_fields=True):
+    """A mean over the test queries; ``ci95`` is null for metrics of the whole set of lists."""
+
+    mean: float
+    ci95: tuple[float, float] | None = None
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """``exclude_seen``: whether items of the history are left out, unless the request says otherwise."""
+
+    exclude_seen: bool
+
+
+class History(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a history becomes the encoder's inputs.
+
+    ``max_length`` is the number of latest events that the encoder looks at (null: all of them),
+    ``events`` the names of event kinds by code, ``attributes`` each user attribute with its values
+    by code, where code 0 is "" (unknown). ``inputs`` is empty for bundles without an encoder.
+    """
+
+    max_length: Positive | None
+    inputs: tuple[EncoderInput, ...]
+    events: Annotated[tuple[str, ...], Meta(min_length=1, max_length=127)]
+    attributes: tuple[tuple[Name, tuple[str, ...]], ...] = ()
+
+
+class FaissIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="faiss"):
+    """``factory`` is the string that built the index, ``settings`` its search-time parameters as
+    FAISS's ``ParameterSpace`` spells them (``nprobe``, ``k_factor_rf``, ``efSearch``). ``recall`` is the
+    measured share of the exact ``k`` best that it finds, ``target`` the share asked for.
+    """
+
+    factory: Name
+    settings: dict[str, float]
+    dimension: Positive
+    size: Count
+    recall: Share
+    target: Share
+    k: Positive
+    metric: Literal["inner product"] = "inner product"
+
+
+class TableIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="table"):
+    """A table of at most ``neighbours`` weights for each of ``size`` items; recall is measured
+    against the untruncated model."""
+
+    size: Count
+    neighbours: Count
+    recall: Share
+    target: Share
+    k: Positive
+
+
+class Parity(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the export measured between the model's lists and the bundle's, on ``queries`` queries.
+
+    ``identical`` is the share of lists that are the same up to ties, ``recall`` the mean share
+    of the model's items found.
+    """
+
+    queries: Count
+    k: Positive
+    exact: bool
+    identical: Share
+    recall: Share
+    worst_score_difference: float
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    bytes: Count
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    version: Name
+    created: Annotated[str, Meta(description="ISO 8601, UTC")]
+    kind: Kind
+    model: Model
+    fingerprints: Fingerprints
+    metrics: dict[str, Metric]
+    policy: Policy
+    history: History
+    index: FaissIndex | TableIndex | None
+    parity: Parity
+    files: Annotated[dict[str, File], Meta(description="every file of the bundle but the manifest")]
+    format: Literal[1] = FORMAT
+
+    def required_files(self) -> tuple[str, ...]:
+        return COMMON_FILES + MODEL_FILES[self.kind]
+
+    def to_json(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+class _Format(Struct):
+    format: int
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises BundleError when it is missing, damaged, of a newer format, or says two different things."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise BundleError(f"{folder}: no {FILE_NAME} here; give the folder that `recsys-lab export` wrote")
+    try:
+        written = path.read_bytes()
+        format = msgspec.json.decode(written, type=_Format).format
+        if format > FORMAT:
+            raise BundleError(
+                f"{path}: bundle format {format} is newer than this server's {FORMAT}; upgrade serving_min"
+            )
+        manifest = msgspec.json.decode(written, type=Manifest)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise BundleError(f"{path}: cannot be read: {error}") from error
+    _must_agree(manifest, path)
+    return manifest
+
+
+def _must_agree(manifest: Manifest, path: Path) -> None:
+    wanted: dict[str, type] = {"vector": FaissIndex, "neighbours": TableIndex, "static": type(None)}
+    if not isinstance(manifest.index, wanted[manifest.kind]):
+        raise BundleError(f"{path}: kind {manifest.kind!r} with index of type {type(manifest.index).__name__}")
+    if (manifest.kind == "vector") != ("items" in manifest.history.inputs):
+        raise BundleError(f"{path}: kind {manifest.kind!r} with encoder inputs {list(manifest.history.inputs)}")
+    for names in (manifest.history.inputs, manifest.history.events):
+        if len(set(names)) != len(names):
+            raise BundleError(f"{path}: history names something twice: {list(names)}")
+    for name, values in manifest.history.attributes:
+        if values[:1] != ("",):
+            raise BundleError(f"{path}: history.attributes {name!r}: code 0 must be '' (unknown), not {values[:1]}")
+    for name in manifest.required_files():
+        if name not in manifest.files:
+            raise BundleError(f"{path}: files does not list {name}, which a {manifest.kind} bundle has")
+    for name in manifest.files:
+        if Path(name).name != name or name == FILE_NAME:
+            raise BundleError(f"{path}: files lists {name!r}; only plain names beside the manifest are read")
