@@ -77,10 +77,13 @@ class Recommender(ABC):
         self._must_be_fitted()
         if k < 1:
             raise ConfigError(f"k: {k} asks for no item; use 1 or more")
+        if candidates is not None and candidates.shape != self.candidates.shape:
+            raise ConfigError(
+                f"candidates: shape {candidates.shape} must be ({len(self.candidates)},), one flag per item"
+            )
         allowed = self.candidates if candidates is None else self.candidates & candidates
         order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
-        if candidates is not None:
-            order = order[candidates[order]]
+        order = order[allowed[order]]
         blocks = []
         for _, block in queries.batches(max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))):
             scores = self.score(block)
@@ -123,6 +126,9 @@ class Recommender(ABC):
         found = getattr(import_module(module), name)
         if not (isinstance(found, type) and issubclass(found, cls)):
             raise ModelError(f"{folder}: holds {described['class']}, not {cls.__name__}")
+        unknown = described["params"].keys() - inspect.signature(found).parameters.keys()
+        if unknown:
+            raise ModelError(f"{folder}: {found.__name__} takes no {sorted(unknown)}; the file is of another version")
         model = found(**described["params"])
         arrays = load_file(folder / "arrays.safetensors")
         model.catalogue = Catalogue.load(folder / "items.parquet")
@@ -215,7 +221,9 @@ class NeighbourModel(Recommender):
 
         weights = self.item_weights()
         ones = np.ones(len(queries.items), np.float32)
-        histories = sparse.csr_array((ones, queries.items, queries.offsets), shape=(len(queries), weights.shape[0]))
+        shape = (len(queries), weights.shape[0])
+        # a copy, for sum_duplicates sorts in place and the items belong to the queries
+        histories = sparse.csr_array((ones, queries.items, queries.offsets), shape=shape, copy=True)
         histories.sum_duplicates()
         histories.data[:] = 1
         product = histories @ weights
@@ -224,14 +232,25 @@ class NeighbourModel(Recommender):
         return scores
 
 
-def recent_popularity(train: InteractionLog, half_life_days: float = 30.0) -> NDArray[np.float32]:
+def recent_popularity(
+    train: InteractionLog,
+    *,
+    half_life_days: float | None = 30.0,
+    window_days: float | None = None,
+    event_weights: bool = False,
+) -> NDArray[np.float32]:
     """Events per item, each halved in weight for every ``half_life_days`` before the log's end, [I].
 
+    ``window_days`` leaves older events out, ``event_weights`` counts an event by its weight.
     Ties among untouched items stay ties; ``argsort(kind="stable")`` orders them by code.
     """
     ages = (train.times.max() - train.times) / 86_400
-    decayed = np.exp2(-ages / half_life_days)
-    return np.bincount(train.items, weights=decayed, minlength=train.n_items).astype(np.float32)
+    counted = train.weights.astype(np.float64) if event_weights else np.ones(len(train))
+    if half_life_days is not None:
+        counted *= np.exp2(-ages / half_life_days)
+    if window_days is not None:
+        counted[ages > window_days] = 0
+    return np.bincount(train.items, weights=counted, minlength=train.n_items).astype(np.float32)
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
