@@ -1,0 +1,56 @@
+"""Folders that appear whole or not at all, however the process ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes ``final`` when the block ends without an error.
+
+    Until then it is called ``.partial-<name>-<pid>`` beside ``final``: no reader looks at dotted names,
+    and what a killed process left behind is removed by the next writer in that place.
+    Raises FileExistsError when ``final`` is there already.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(final.parent)
+    if final.exists():
+        raise FileExistsError(final)
+    partial = final.parent / f".partial-{final.name}-{os.getpid()}"
+    partial.mkdir()
+    try:
+        yield partial
+        _flush(partial)
+        partial.rename(final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Make sure that the files are on disk before the name says they are."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _sweep(parent: Path) -> None:
+    for leftover in parent.glob(".partial-*-*"):
+        owner = leftover.name.rpartition("-")[2]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
