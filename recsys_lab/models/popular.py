@@ -52,7 +52,8 @@ class Popular(Recommender):
         order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
         if category is None:
             return order
-        return order[self.catalogue.strings(columns.CATEGORY)[order] == category]
+        inside: NDArray[np.bool_] = self.catalogue.strings(columns.CATEGORY) == category
+        return order[inside[order]]
 
     def _arrays(self) -> Arrays:
         return {}
