@@ -29,6 +29,7 @@ class Fold:
     target_offsets: NDArray[np.int64]  # [Q + 1]
     target_items: NDArray[np.int32]  # [T], distinct in a query
     n_targets: NDArray[np.int64]  # [Q]
+    target_times: NDArray[np.int64]  # [Q] epoch seconds of the query's earliest target
     cutoff: int  # epoch seconds: training events are earlier
     counts: dict[str, int] = field(default_factory=dict)  # what was dropped, and cold shares, by name
 

@@ -1,0 +1,122 @@
+"""Configuration: the only file that imports hydra. Compose, resolve, build.
+
+A configuration is a list of overrides on ``conf/config.yaml``, as Hydra writes them:
+``model=ease model.regularization=100 data=csv data.path=log.csv``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recsys_lab.errors import ConfigError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Config:
+    """A composed configuration: ``tree`` holds plain, resolved dicts, lists and values."""
+
+    tree: dict[str, Any]
+    overrides: tuple[str, ...] = ()
+    conf_dir: Path | None = None
+    choices: dict[str, str] = field(default_factory=dict)  # group → chosen file, "model" → "ease"
+
+    def __getitem__(self, key: str) -> Any:
+        return self.tree[key]
+
+    def path(self, name: str) -> Path:
+        """``paths.<name>``, relative to the working directory."""
+        return Path(self.tree["paths"][name])
+
+    def but(self, *overrides: str) -> Config:
+        """The same configuration with further overrides."""
+        return compose([*self.overrides, *overrides], conf_dir=self.conf_dir)
+
+    def for_model(self, model: str) -> Config:
+        """This configuration with one model chosen, and what ``params`` says about it.
+
+        Raises ConfigError when ``params`` names a hyper-parameter that the model lacks.
+        """
+        chosen = self.but(f"model={model}")
+        unknown = set(self.tree["params"].get(model) or {}) - set(chosen.tree["model"])
+        if unknown:
+            known = sorted(set(chosen.tree["model"]) - {"_target_"})
+            raise ConfigError(f"params.{model}: no such setting {sorted(unknown)}; it has {known}")
+        tree = {**chosen.tree, "model": {**chosen.tree["model"], **(self.tree["params"].get(model) or {})}}
+        return Config(tree, chosen.overrides, chosen.conf_dir, chosen.choices)
+
+    def build(self, key: str) -> Any:
+        """The object that the node at ``key`` (dots allowed) describes with ``_target_``.
+
+        Raises ConfigError when the target is not allowed or a setting does not fit.
+        """
+        from hydra.errors import InstantiationException
+        from hydra.utils import instantiate
+
+        node: Any = self.tree
+        for part in key.split("."):
+            node = node[part]
+        self._check_targets(node, key)
+        try:
+            return instantiate(node, _convert_="all")
+        except InstantiationException as error:
+            cause = error.__cause__ or error
+            raise ConfigError(f"{key}: {' '.join(str(cause).split())}") from error
+
+    def fingerprint(self, *keys: str) -> str:
+        """sha256 over the named parts of the tree."""
+        return hashlib.sha256(json.dumps({key: self.tree[key] for key in keys}, sort_keys=True).encode()).hexdigest()
+
+    def _check_targets(self, node: Any, key: str) -> None:
+        allowed = tuple(self.tree["allowed_targets"])
+        if isinstance(node, Mapping):
+            target = node.get("_target_")
+            if target is not None and not str(target).startswith(allowed):
+                raise ConfigError(f"{key}._target_: {target!r} is not under allowed_targets {list(allowed)}")
+            for name, child in node.items():
+                self._check_targets(child, f"{key}.{name}")
+
+
+def conf_folder() -> Path:
+    """The packaged ``conf`` of an installed wheel, or the repository's in a checkout."""
+    for folder in (PACKAGE / "conf", PACKAGE.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError(f"no conf/config.yaml beside {PACKAGE}; reinstall recsys-lab")
+
+
+def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> Config:
+    """Compose ``conf/config.yaml`` with overrides. ``conf_dir`` adds the user's own files to the groups.
+
+    Raises ConfigError in one line for an unknown group, choice or key.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if conf_dir is not None and not conf_dir.is_dir():
+        raise ConfigError(f"--conf-dir: {conf_dir} is no folder")
+    search = [] if conf_dir is None else [f"hydra.searchpath=[file://{conf_dir.resolve()}]"]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            composed = hydra_compose("config", [*overrides, *search], return_hydra_config=True)
+        HydraConfig.instance().cfg = None
+        choices = {key: str(value) for key, value in composed.hydra.runtime.choices.items() if "hydra/" not in key}
+        OmegaConf.set_struct(composed, False)
+        del composed["hydra"]
+        tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    assert isinstance(tree, dict)
+    return Config({str(key): value for key, value in tree.items()}, tuple(overrides), conf_dir, choices)

@@ -1,0 +1,328 @@
+"""The main job as plain functions: what the command line calls, and what reads well in a notebook.
+
+    config = compose(["data=shop", "model=ease"])
+    dataset = prepare(config)
+    split = make_split(config, dataset)
+    run = train(config, dataset, split)
+    bundle = export(config, run, dataset, split)
+
+Each function takes what came before and returns the next thing; files are written as folders
+that appear whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys_lab import __version__, runs
+from recsys_lab.config import PACKAGE, Config, compose
+from recsys_lab.data.audit import Audit, audit
+from recsys_lab.data.dataset import Dataset
+from recsys_lab.data.fold import Fold, Split
+from recsys_lab.errors import ConfigError, ModelError, RunError
+from recsys_lab.evaluation import Evaluation, evaluate, rank
+from recsys_lab.folders import whole_folder
+from recsys_lab.metrics.significance import compare_with_leader
+from recsys_lab.progress import track
+from recsys_lab.runs import Run
+
+if TYPE_CHECKING:
+    from recsys_lab.models.base import Recommender
+
+__all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "export", "fit", "make_split"]
+__all__ += ["prepare", "train"]
+
+Clock = Callable[[], datetime]
+DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
+
+
+def prepare(config: Config) -> Dataset:
+    """The prepared data set that ``config`` describes: read from ``paths.prepared`` if it is there."""
+    from recsys_lab.data.prepare import prepare as run_steps
+
+    return run_steps(config.build("data.source"), config.build("data.cleaning"), root=config.path("prepared"))
+
+
+def make_split(config: Config, dataset: Dataset) -> Split:
+    """The folds of ``config.split``."""
+    split: Split = config.build("split").split(dataset)
+    return split
+
+
+def check(dataset: Dataset, split: Split) -> Audit:
+    """The audit, passed. Raises LeakError with the numbers when it is not."""
+    return audit(dataset, split).require()
+
+
+def fit(config: Config, split: Split) -> Recommender:
+    """A fitted ``config.model``, ready for the test fold.
+
+    A model with epochs stops early on the validation fold; with ``split.refit`` it is then trained
+    anew, as long as that took, on everything before the test part.
+    """
+    model: Recommender = config.build("model")
+    test, valid = split.test, split.valid
+    if valid is None or "max_epochs" not in model.params():
+        return model.fit(test.train, catalogue=test.catalogue)
+    if not split.refit:
+        return model.fit(test.train, catalogue=test.catalogue, valid=valid)
+    model.fit(valid.train, catalogue=valid.catalogue, valid=valid)
+    final = type(model)(**{**model.params(), "max_epochs": model.best_epoch})
+    final.fit(test.train, catalogue=test.catalogue)
+    final.history = model.history
+    return final
+
+
+def train(
+    config: Config, dataset: Dataset | None = None, split: Split | None = None, *, clock: Clock = runs.now
+) -> Run:
+    """Fit, evaluate on the test fold, and keep all of it in a run folder."""
+    dataset = prepare(config) if dataset is None else dataset
+    split = make_split(config, dataset) if split is None else split
+    audited = check(dataset, split)
+    started = time.perf_counter()
+    model = fit(config, split)
+    fit_seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    lists = rank(model, split.test, _longest(config), split.exclude_seen)
+    rank_seconds = time.perf_counter() - started
+    evaluation = _evaluate(config, lists, split.test)
+
+    root, created = config.path("runs"), clock()
+    fingerprint = run_fingerprint(config, split)
+    name = runs.folder_name(root, model.name, created, fingerprint)
+    run = Run(
+        name=name,
+        model=model.name,
+        created=created.isoformat(timespec="seconds"),
+        seed=config["seed"],
+        fingerprint=fingerprint,
+        fingerprints={"data": dataset.fingerprint, "split": split.fingerprint, "config": config.fingerprint("model")},
+        config=config.tree,
+        overrides=list(config.overrides),
+        metrics=evaluation.summary,
+        fit_seconds=round(fit_seconds, 3),
+        queries_per_second=round(len(split.test) / rank_seconds, 1),
+        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        split=describe_split(split),
+        audit=audited.to_dict(),
+        lineage=dataset.lineage.to_dict(),
+        curve=model.history,
+        versions=runs.versions(),
+        git=runs.git_revision(),
+        folder=root / name,
+    )
+    with whole_folder(run.folder) as folder:
+        model.save(folder / "model")
+        evaluation.save(folder)
+        run.write(folder)
+    if config["tracker"]["name"] != "none":
+        from recsys_lab.tracking import log_run
+
+        log_run(run, config["tracker"])
+    return run
+
+
+def compare(
+    config: Config,
+    dataset: Dataset | None = None,
+    split: Split | None = None,
+    *,
+    fresh: bool = False,
+    clock: Clock = runs.now,
+) -> dict[str, Any]:
+    """Train every one of ``config.models`` on the identical split and rank them, best first.
+
+    A finished run of the same configuration, data, code and seed is taken as it is unless ``fresh``.
+    A model that refuses these data (ModelError) is listed under ``failed``, with its reason.
+    Raises ModelError when all of them do.
+    """
+    dataset = prepare(config) if dataset is None else dataset
+    split = make_split(config, dataset) if split is None else split
+    check(dataset, split)
+    finished: list[Run] = []
+    failed: list[dict[str, str]] = []
+    strange = set(config["params"]) - set(config["models"])
+    if strange:
+        raise ConfigError(f"params: {sorted(strange)} are not among models {config['models']}")
+    for name in track(config["models"], "comparing"):
+        chosen = config.for_model(name)
+        same = None if fresh else runs.find_same(config.path("runs"), run_fingerprint(chosen, split))
+        try:
+            finished.append(same or train(chosen, dataset, split, clock=clock))
+        except ModelError as error:
+            failed.append({"model": name, "error": str(error)})
+    if not finished:
+        raise ModelError("; ".join(failure["error"] for failure in failed) or "models: the list is empty")
+    board = leaderboard(config, finished, failed, dataset, created=clock())
+    with whole_folder(config.path("runs") / board["name"]) as folder:
+        runs.write_json(folder / runs.COMPARISON_FILE, board)
+    return board
+
+
+def leaderboard(
+    config: Config, finished: list[Run], failed: list[dict[str, str]], dataset: Dataset, *, created: datetime
+) -> dict[str, Any]:
+    """Runs on one split as a ranking with paired tests against the leader."""
+    primary = config["metrics"]["primary"]
+    missing = [run.name for run in finished if primary not in run.metrics]
+    if missing:
+        raise ConfigError(f"metrics.primary: {primary!r} was not measured; there are {sorted(finished[0].metrics)}")
+    ranked = sorted(finished, key=lambda run: -run.metrics[primary]["mean"])
+    tables = {run.model: Evaluation.load(run.folder).per_query for run in ranked}
+    comparisons = compare_with_leader(
+        {model: table[primary].to_numpy() for model, table in tables.items()},
+        clusters=tables[ranked[0].model]["user"].to_numpy(),
+        seed=config["seed"],
+    )
+    digest = hashlib.sha256("".join(run.fingerprint for run in ranked).encode()).hexdigest()
+    return {
+        "name": runs.folder_name(config.path("runs"), "compare", created, digest),
+        "created": created.isoformat(timespec="seconds"),
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "events": len(dataset.log)},
+        "primary": primary,
+        "split": ranked[0].split,
+        "audit": ranked[0].audit,
+        "lineage": ranked[0].lineage,
+        "models": [
+            {
+                "model": run.model,
+                "run": run.name,
+                "metrics": run.metrics,
+                "fit_seconds": run.fit_seconds,
+                "queries_per_second": run.queries_per_second,
+                "peak_memory_mb": run.peak_memory_mb,
+                "curve": run.curve,
+            }
+            for run in ranked
+        ],
+        "comparisons": [asdict(comparison) for comparison in comparisons],
+        "failed": failed,
+    }
+
+
+def evaluate_run(run: Run) -> Evaluation:
+    """The run's model, loaded and evaluated again. Raises RunError when the data have changed."""
+    from recsys_lab.models.base import Recommender
+
+    config = Config(run.config, tuple(run.overrides))
+    _, split = _same_question(config, run.fingerprints)
+    model: Recommender = Recommender.load(run.folder / "model")
+    return _evaluate(config, rank(model, split.test, _longest(config), split.exclude_seen), split.test)
+
+
+def evaluate_bundle(config: Config, folder: Path) -> Evaluation:
+    """The same metrics through the bundle and the server's own engine.
+
+    ``config`` describes the data and the split; RunError when they are not the bundle's.
+    """
+    from serving_min.bundle import Bundle
+    from serving_min.engine import Engine
+
+    bundle = Bundle.load(folder)
+    fingerprints = bundle.manifest.fingerprints
+    _, split = _same_question(config, {"data": fingerprints.data, "split": fingerprints.split})
+    lists = Engine(bundle).rank(split.test.queries, _longest(config), exclude_seen=split.exclude_seen)
+    return _evaluate(config, lists, split.test)
+
+
+def export(
+    config: Config,
+    run: Run,
+    dataset: Dataset | None = None,
+    split: Split | None = None,
+    *,
+    clock: Clock = runs.now,
+) -> Path:
+    """The run's model as a verified bundle under ``paths.bundles``; the folder's path.
+
+    Raises ParityError, and writes nothing, when the bundle's answers differ from the model's.
+    """
+    from recsys_lab.export.bundle import write_bundle
+    from recsys_lab.models.base import Recommender
+
+    trained = Config(run.config, tuple(run.overrides))
+    if dataset is None or split is None:
+        dataset, split = _same_question(trained, run.fingerprints)
+    model: Recommender = Recommender.load(run.folder / "model")
+    settings = config["export"]
+    created = clock()
+    return write_bundle(
+        model,
+        folder=config.path("bundles"),
+        name=settings["name"] or f"{dataset.name}-{run.model}",
+        version=settings["version"] or f"{created:%Y%m%dT%H%M%S}-{run.fingerprint[:8]}",
+        fold=split.test,
+        exclude_seen=split.exclude_seen,
+        fingerprints=run.fingerprints,
+        metrics=run.metrics,
+        settings=settings,
+        created=created,
+    )
+
+
+def run_fingerprint(config: Config, split: Split) -> str:
+    """Everything that a run's numbers depend on: split (and with it data), model, metrics, seed, code."""
+    parts = [split.fingerprint, config.fingerprint("model", "metrics", "seed"), code_fingerprint(), __version__]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def code_fingerprint() -> str:
+    """sha256 of the source that decides a run's numbers, so that a changed model is trained again."""
+    digest = hashlib.sha256()
+    for part in DECIDING_CODE:
+        path = PACKAGE / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def describe_split(split: Split) -> dict[str, Any]:
+    """A split in JSON: protocol, settings, and the size of each fold."""
+    folds = {"test": split.test} if split.valid is None else {"valid": split.valid, "test": split.test}
+    return {
+        "name": split.name,
+        "fingerprint": split.fingerprint,
+        "leaks": split.leaks,
+        "exclude_seen": split.exclude_seen,
+        "settings": split.settings,
+        "folds": {name: _describe_fold(fold) for name, fold in folds.items()},
+    }
+
+
+def _describe_fold(fold: Fold) -> dict[str, Any]:
+    return {
+        "train_events": len(fold.train),
+        "train_users": len(np.unique(fold.train.users)),
+        "items": len(fold.catalogue),
+        "queries": len(fold),
+        "cutoff": fold.cutoff,
+        "counts": fold.counts,
+    }
+
+
+def _evaluate(config: Config, lists: Any, fold: Fold) -> Evaluation:
+    metrics = config["metrics"]
+    return evaluate(lists, fold, cutoffs=metrics["cutoffs"], bootstrap=metrics["bootstrap"], seed=config["seed"])
+
+
+def _longest(config: Config) -> int:
+    return int(max(config["metrics"]["cutoffs"]))
+
+
+def _same_question(config: Config, fingerprints: dict[str, str]) -> tuple[Dataset, Split]:
+    dataset = prepare(config)
+    split = make_split(config, dataset)
+    for name, found in (("data", dataset.fingerprint), ("split", split.fingerprint)):
+        if fingerprints[name] != found:
+            raise RunError(f"{name}: fingerprint {found[:12]} is not the {fingerprints[name][:12]} it was made with")
+    return dataset, split

@@ -1,0 +1,23 @@
+"""Progress on the terminal: always on stderr, so that stdout stays clean for results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def track(steps: Sequence[T], label: str) -> Iterator[T]:
+    """The steps, one after the other, under a bar that names the current one. Silent unless on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=len(steps))
+        for step in steps:
+            progress.update(task, description=f"{label}: {step}")
+            yield step
+            progress.advance(task)

@@ -1,0 +1,159 @@
+"""Run folders: what a training left behind, and how to find it again.
+
+    experiments/runs/20261123-161500-ease-3f2a9c1b/
+        run.json             config, seed, fingerprints, versions, git, times, metrics, curve, audit
+        per_query.parquet    one row per test query, every metric
+        model/               what Recommender.save wrote
+
+A folder is there whole or not at all. Comparisons lie beside the runs, as
+``20261123-161600-compare-…/comparison.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from recsys_lab.errors import RunError
+
+PACKAGES = ("recsys-lab", "numpy", "pandas", "scipy", "torch", "pytorch-lightning", "faiss-cpu", "onnxruntime")
+RUN_FILE = "run.json"
+COMPARISON_FILE = "comparison.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained and evaluated model. ``fingerprint`` covers all that its numbers depend on."""
+
+    name: str
+    model: str
+    created: str
+    seed: int
+    fingerprint: str
+    fingerprints: dict[str, str]  # data, split, config
+    config: dict[str, Any]
+    overrides: list[str]
+    metrics: dict[str, dict[str, Any]]
+    fit_seconds: float
+    queries_per_second: float
+    peak_memory_mb: float
+    split: dict[str, Any]
+    audit: dict[str, Any]
+    lineage: dict[str, Any]
+    curve: list[dict[str, float]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    git: str | None = None
+    folder: Path = Path()
+
+    @classmethod
+    def load(cls, folder: Path) -> Run:
+        """Raises RunError when there is no finished run, or one of another version."""
+        described = read_json(folder / RUN_FILE)
+        expected = set(cls.__dataclass_fields__) - {"folder"}
+        if set(described) != expected:
+            differing = sorted(set(described) ^ expected)
+            raise RunError(f"{folder / RUN_FILE}: keys {differing} do not fit this version; train again")
+        return cls(**described, folder=folder)
+
+    def write(self, folder: Path) -> None:
+        described = {key: value for key, value in asdict(self).items() if key != "folder"}
+        write_json(folder / RUN_FILE, described)
+
+    def matches(self, fingerprints: Mapping[str, str]) -> bool:
+        """Whether this run answered the same question on the same data."""
+        return all(self.fingerprints[key] == fingerprints[key] for key in ("data", "split"))
+
+
+def list_runs(root: Path) -> list[Run]:
+    """All finished runs that this version can read, newest first."""
+    runs = []
+    for path in sorted(_visible(root, RUN_FILE), reverse=True):
+        try:
+            runs.append(Run.load(path.parent))
+        except RunError:
+            continue
+    return runs
+
+
+def find_run(root: Path, wanted: str) -> Run:
+    """A run by folder, by name, by the start of its name or model, ``latest``, or ``best`` (the leader
+    of the latest comparison). Raises RunError that lists what there is.
+    """
+    if (Path(wanted) / RUN_FILE).is_file():
+        return Run.load(Path(wanted))
+    if wanted == "best":
+        leader = latest_comparison(root)["models"][0]["run"]
+        return Run.load(root / leader)
+    runs = list_runs(root)
+    for run in runs:
+        if wanted == "latest" or run.name == wanted or run.name.startswith(wanted) or run.model == wanted:
+            return run
+    there = ", ".join(run.name for run in runs[:5]) or "none yet: `recsys-lab train` makes one"
+    raise RunError(f"no run {wanted!r} in {root}; there are: {there}")
+
+
+def find_same(root: Path, fingerprint: str) -> Run | None:
+    """The newest finished run with this fingerprint, so that a comparison need not train it again."""
+    return next((run for run in list_runs(root) if run.fingerprint == fingerprint), None)
+
+
+def latest_comparison(root: Path) -> dict[str, Any]:
+    """What the newest ``recsys-lab compare`` found. Raises RunError when there is none."""
+    paths = sorted(_visible(root, COMPARISON_FILE))
+    if not paths:
+        raise RunError(f"no comparison in {root}; `recsys-lab compare` makes one")
+    return read_json(paths[-1])
+
+
+def folder_name(root: Path, label: str, created: datetime, fingerprint: str) -> str:
+    """A name that sorts by time and is not taken yet."""
+    base = f"{created:%Y%m%d-%H%M%S}-{label}-{fingerprint[:8]}"
+    taken = [path.name for path in root.glob(f"{base}*")] if root.is_dir() else []
+    return base if base not in taken else f"{base}-{len(taken) + 1}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def git_revision() -> str | None:
+    """The revision of the working directory, with ``+`` when there are changes; None outside git."""
+    try:
+        revision = _git("rev-parse", "--short=12", "HEAD")
+        return revision + ("+" if _git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_json(path: Path, described: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(described, indent=2))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises RunError when the file is missing or damaged."""
+    try:
+        described: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunError(f"{path.parent}: no finished run here ({path.name} is missing)") from None
+    except ValueError as error:
+        raise RunError(f"{path}: damaged ({error})") from None
+    return described
+
+
+def _visible(root: Path, file: str) -> list[Path]:
+    return [path for path in root.glob(f"*/{file}") if not path.parent.name.startswith(".")]
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
