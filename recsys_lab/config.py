@@ -69,6 +69,11 @@ class Config:
             cause = error.__cause__ or error
             raise ConfigError(f"{key}: {' '.join(str(cause).split())}") from error
 
+    def to_yaml(self) -> str:
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_yaml(OmegaConf.create(self.tree))
+
     def fingerprint(self, *keys: str) -> str:
         """sha256 over the named parts of the tree."""
         return hashlib.sha256(json.dumps({key: self.tree[key] for key in keys}, sort_keys=True).encode()).hexdigest()

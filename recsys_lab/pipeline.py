@@ -30,7 +30,7 @@ from recsys_lab.data.dataset import Dataset
 from recsys_lab.data.fold import Fold, Split
 from recsys_lab.errors import ConfigError, ModelError, RunError
 from recsys_lab.evaluation import Evaluation, evaluate, rank
-from recsys_lab.folders import whole_folder
+from recsys_lab.atomic import whole_folder
 from recsys_lab.metrics.significance import compare_with_leader
 from recsys_lab.progress import track
 from recsys_lab.runs import Run
@@ -268,6 +268,14 @@ def export(
         settings=settings,
         created=created,
     )
+
+
+def report(config: Config, board: dict[str, Any], path: Path | None = None) -> Path:
+    """A comparison as one HTML page; ``paths.reports`` unless ``path`` says where."""
+    from recsys_lab.report.page import write_report
+
+    tables = {entry["model"]: Evaluation.load(config.path("runs") / entry["run"]) for entry in board["models"]}
+    return write_report(board, tables, path or config.path("reports") / f"{board['data']['name']}.html")
 
 
 def run_fingerprint(config: Config, split: Split) -> str:

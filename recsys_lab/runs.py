@@ -89,7 +89,7 @@ def find_run(root: Path, wanted: str) -> Run:
     if (Path(wanted) / RUN_FILE).is_file():
         return Run.load(Path(wanted))
     if wanted == "best":
-        leader = latest_comparison(root)["models"][0]["run"]
+        leader = find_comparison(root)["models"][0]["run"]
         return Run.load(root / leader)
     runs = list_runs(root)
     for run in runs:
@@ -104,12 +104,14 @@ def find_same(root: Path, fingerprint: str) -> Run | None:
     return next((run for run in list_runs(root) if run.fingerprint == fingerprint), None)
 
 
-def latest_comparison(root: Path) -> dict[str, Any]:
-    """What the newest ``recsys-lab compare`` found. Raises RunError when there is none."""
-    paths = sorted(_visible(root, COMPARISON_FILE))
-    if not paths:
+def find_comparison(root: Path, wanted: str = "latest") -> dict[str, Any]:
+    """What `recsys-lab compare` found: the newest one, or the one of that name. Raises RunError."""
+    names = sorted(path.parent.name for path in _visible(root, COMPARISON_FILE))
+    if not names:
         raise RunError(f"no comparison in {root}; `recsys-lab compare` makes one")
-    return read_json(paths[-1])
+    if wanted != "latest" and wanted not in names:
+        raise RunError(f"no comparison {wanted!r} in {root}; there are: {', '.join(names)}")
+    return read_json(root / (names[-1] if wanted == "latest" else wanted) / COMPARISON_FILE)
 
 
 def folder_name(root: Path, label: str, created: datetime, fingerprint: str) -> str:

@@ -1,0 +1,36 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PORT ?= 8765
+
+.PHONY: demo test check serve notebook lock clean
+
+demo: $(READY) ## data, seven models compared, report, verified bundle, served answer
+	$(BIN)/python experiments/demo.py --port $(PORT)
+
+test: $(READY) ## the test suite
+	$(BIN)/python -m pytest
+
+check: $(READY) ## style, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+notebook: $(READY) ## execute the walk-through notebook again
+	$(BIN)/jupytext --to notebook --execute experiments/walkthrough.py
+
+lock: $(READY) ## write the installed versions to requirements.lock
+	$(BIN)/pip freeze --exclude-editable --exclude recsys-lab | sed 's/+cpu//; s/ @ .*//' > requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) experiments/runs experiments/prepared export/bundles reports/latest

@@ -1,0 +1,274 @@
+"""The command line: one short command per step, one boundary where errors become one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recsys_lab.errors import RecsysLabError
+
+if TYPE_CHECKING:
+    from recsys_lab.config import Config
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train and compare recommenders honestly, export the winner, serve it.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Prepare a log, or look at it.")
+app.add_typer(data_app, name="data")
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings as in Hydra: data=csv data.path=log.csv model=ease …")
+]
+ConfDir = Annotated[Path | None, typer.Option(help="A folder of your own that adds to the groups of conf/.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable JSON on stdout, and nothing else there.")]
+
+
+@data_app.command("prepare")
+def data_prepare(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
+    """Clean the log, recode it and keep it; a second call finds it done."""
+    from recsys_lab import pipeline
+
+    dataset = pipeline.prepare(_config(overrides, conf_dir))
+    lineage = dataset.lineage.to_dict()
+    if as_json:
+        return _print_json({"folder": str(dataset.folder), "fingerprint": dataset.fingerprint, "lineage": lineage})
+    table = _table("step", "rows in", "rows out", "dropped because", title=f"{dataset.name} {dataset.fingerprint[:12]}")
+    for step in lineage["steps"]:
+        table.add_row(step["name"], f"{step['rows_in']:,}", f"{step['rows_out']:,}", step["why"])
+    _print(table)
+    _print(f"{len(dataset.log):,} events, {len(dataset.catalogue):,} items, {dataset.log.n_users:,} users")
+    return _print(f"→ {dataset.folder}")
+
+
+@data_app.command("describe")
+def data_describe(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
+    """A page about the log: counts, sparsity, popularity, funnel, cold starts, warnings."""
+    from recsys_lab import pipeline
+    from recsys_lab.data.describe import describe, render
+
+    description = describe(pipeline.prepare(_config(overrides, conf_dir)))
+    return _print_json(description.to_dict()) if as_json else render(description, _console())
+
+
+@app.command()
+def train(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
+    """Fit and evaluate one model: recsys-lab train model=ease."""
+    from recsys_lab import pipeline
+
+    run = pipeline.train(_config(overrides, conf_dir))
+    if as_json:
+        return _print_json({"run": run.name, "model": run.model, "metrics": run.metrics, "audit": run.audit})
+    _print_metrics(f"{run.model} in {run.fit_seconds:.1f} s", run.metrics)
+    return _print(f"→ {run.folder}")
+
+
+@app.command("eval")
+def evaluate(
+    target: Annotated[str, typer.Argument(help="A run (name, folder, model, latest, best) or a bundle folder.")],
+    overrides: Overrides = None,
+    conf_dir: ConfDir = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a run again, or a bundle through the server's own engine."""
+    from recsys_lab import pipeline, runs
+
+    config = _config(overrides, conf_dir)
+    root = config.path("runs")
+    if (Path(target) / "manifest.json").is_file():
+        evaluation = pipeline.evaluate_bundle(_config_of_bundle(config, Path(target)), Path(target))
+    else:
+        evaluation = pipeline.evaluate_run(runs.find_run(root, target))
+    if as_json:
+        return _print_json({"target": target, "metrics": evaluation.summary})
+    return _print_metrics(target, evaluation.summary)
+
+
+@app.command()
+def compare(
+    overrides: Overrides = None,
+    conf_dir: ConfDir = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train again what finished runs already answer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train several models on the identical split and rank them with their doubt."""
+    from recsys_lab import pipeline
+    from recsys_lab.report.leaderboard import render
+
+    board = pipeline.compare(_config(overrides, conf_dir), fresh=fresh)
+    return _print_json(board) if as_json else render(board, _console())
+
+
+@app.command()
+def report(
+    overrides: Overrides = None,
+    conf_dir: ConfDir = None,
+    comparison: Annotated[str, typer.Option(help="Name of a comparison; the latest by default.")] = "latest",
+    out: Annotated[Path | None, typer.Option(help="The page to write; paths.reports by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the latest comparison as one self-contained HTML page with plots."""
+    from recsys_lab import pipeline, runs
+
+    config = _config(overrides, conf_dir)
+    board = runs.find_comparison(config.path("runs"), comparison)
+    path = pipeline.report(config, board, out)
+    return _print_json({"report": str(path)}) if as_json else _print(f"→ {path}")
+
+
+@app.command("runs")
+def list_runs(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
+    """List finished runs, newest first."""
+    from recsys_lab import runs
+
+    config = _config(overrides, conf_dir)
+    found = runs.list_runs(config.path("runs"))
+    if as_json:
+        return _print_json([{"run": run.name, "model": run.model, "metrics": run.metrics} for run in found])
+    primary = config["metrics"]["primary"]
+    table = _table("run", "model", primary, "fit s", "data", "split")
+    for run in found:
+        mean = run.metrics[primary]["mean"] if primary in run.metrics else float("nan")
+        parts = (run.fingerprints["data"][:8], run.split["name"])
+        table.add_row(run.name, run.model, f"{mean:.4f}", f"{run.fit_seconds:.1f}", *parts)
+    return _print(table)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="A run: name, folder, model, latest, or best (of the last comparison).")],
+    overrides: Overrides = None,
+    conf_dir: ConfDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's model as a bundle, after proving that its answers are the model's."""
+    from recsys_lab import pipeline, runs
+    from serving_min.manifest import read_manifest
+
+    config = _config(overrides, conf_dir)
+    folder = pipeline.export(config, runs.find_run(config.path("runs"), run))
+    parity = read_manifest(folder).parity
+    if as_json:
+        return _print_json({"bundle": str(folder), "parity": {"identical": parity.identical, "recall": parity.recall}})
+    _print(f"parity: {parity.identical:.2%} of {parity.queries:,} lists identical, recall {parity.recall:.4f}")
+    return _print(f"→ {folder}")
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    host: str = "127.0.0.1",
+    port: int = 8000,
+) -> None:
+    """Serve a bundle over HTTP, as `python -m serving_min` does."""
+    from serving_min.__main__ import serve as run_server
+
+    run_server(bundle, host=host, port=port)
+
+
+@app.command()
+def recommend(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    history: Annotated[str, typer.Option(help="Item ids, oldest first, separated by commas.")] = "",
+    k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Ask a bundle directly: recsys-lab recommend BUNDLE --history A,B,C -k 10."""
+    import msgspec
+
+    from serving_min.bundle import Bundle
+    from serving_min.engine import Engine
+    from serving_min.requests import decode_request
+
+    items = [item.strip() for item in history.split(",") if item.strip()]
+    request = decode_request(msgspec.json.encode({"history": items, "k": k}))
+    answer = Engine(Bundle.load(bundle)).recommend([request])[0]
+    if as_json:
+        return _print_json(msgspec.to_builtins(answer))
+    table = _table("", "item", "title", "category", "score", "reason")
+    for place, item in enumerate(answer.items, start=1):
+        table.add_row(str(place), item.id, item.title or "", item.category or "", f"{item.score:.4g}", item.reason)
+    _print(table)
+    if answer.unknown_items:
+        _print(f"unknown items, ignored: {', '.join(answer.unknown_items)}")
+    return _print(f"fallback: {answer.fallback}") if answer.fallback else None
+
+
+@app.command("config")
+def show_config(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
+    """Print what a command line resolves to."""
+    config = _config(overrides, conf_dir)
+    if as_json:
+        return _print_json(config.tree)
+    return print(config.to_yaml(), end="")  # noqa: T201
+
+
+def main() -> None:
+    """Expected errors are one line and exit code 2; anything else is a bug and shows its traceback."""
+    from serving_min.errors import ServingError
+
+    try:
+        app()
+    except (RecsysLabError, ServingError) as error:
+        print(f"recsys-lab: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("recsys-lab: interrupted; nothing half-written is kept", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def _config(overrides: list[str] | None, conf_dir: Path | None) -> Config:
+    from recsys_lab.config import compose
+
+    return compose(overrides or [], conf_dir=conf_dir)
+
+
+def _config_of_bundle(config: Config, folder: Path) -> Config:
+    """The configuration of the run that a bundle came from, if that run is here; else the one given."""
+    from recsys_lab import runs
+    from recsys_lab.config import Config
+    from serving_min.manifest import read_manifest
+
+    fingerprints = read_manifest(folder).fingerprints
+    for run in runs.list_runs(config.path("runs")):
+        if run.fingerprints == {name: getattr(fingerprints, name) for name in run.fingerprints}:
+            return Config(run.config, tuple(run.overrides))
+    return config
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _print(what: Any) -> None:
+    _console().print(what, highlight=False)
+
+
+def _print_json(what: Any) -> None:
+    print(json.dumps(what, indent=2))  # noqa: T201
+
+
+def _table(*headers: str, title: str | None = None) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, title=title, title_justify="left")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
+    table = _table("metric", "mean", "95 % interval", title=title)
+    for name, value in metrics.items():
+        interval = "" if value["ci95"] is None else f"{value['ci95'][0]:.4f} – {value['ci95'][1]:.4f}"
+        table.add_row(name, f"{value['mean']:.4f}", interval)
+    _print(table)
