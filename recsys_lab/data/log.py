@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys_lab.errors import ConfigError
 from serving_min.queries import Queries
+
+Counts = Literal["binary", "sum", "weight"]
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,10 @@ class InteractionLog:
             event_names=self.event_names,
         )
 
-    def matrix(self, counts: Literal["binary", "sum", "weight"] = "binary") -> sparse.csr_array:
+    def matrix(self, counts: Counts = "binary") -> sparse.csr_array:
         """Users × items, float32: 1, the number of events, or the sum of their weights."""
+        if counts not in get_args(Counts):
+            raise ConfigError(f"counts: {counts!r} is unknown; use one of {', '.join(get_args(Counts))}")
         data = self.weights if counts == "weight" else np.ones(len(self), np.float32)
         shape = (self.n_users, self.n_items)
         matrix = sparse.csr_array((data, (self.users, self.items)), shape=shape, dtype=np.float32)
