@@ -20,7 +20,7 @@ check: $(READY) ## style, types, tests
 	$(BIN)/python -m pytest
 
 notebook: $(READY) ## execute the walk-through notebook again
-	$(BIN)/jupytext --to notebook --execute experiments/walkthrough.py
+	$(BIN)/jupyter execute --inplace experiments/walkthrough.ipynb
 
 lock: $(READY) ## write the installed versions to requirements.lock
 	$(BIN)/pip freeze --exclude-editable --exclude recsys-lab | sed 's/+cpu//; s/ @ .*//' > requirements.lock
