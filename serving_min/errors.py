@@ -1,8 +1,11 @@
 """What the server raises on purpose.
 
 ServingError
-├── BundleError    the bundle is damaged, incomplete or of a newer format: it is not loaded
-└── RequestError   the request cannot be answered as it is: HTTP 422
+├── BundleError       the bundle is damaged, incomplete or of a newer format: it is not loaded
+├── RequestError      the request cannot be answered as it is: HTTP 422
+├── UnknownItemError  no such item in the bundle: HTTP 404
+├── BusyError         more requests wait than can be answered in time: HTTP 503
+└── StartError        the server cannot listen where it was told to
 """
 
 
@@ -15,4 +18,16 @@ class BundleError(ServingError):
 
 
 class RequestError(ServingError):
+    pass
+
+
+class UnknownItemError(ServingError):
+    pass
+
+
+class BusyError(ServingError):
+    pass
+
+
+class StartError(ServingError):
     pass

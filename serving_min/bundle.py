@@ -1,0 +1,166 @@
+"""Read a bundle, and believe nothing in it before it is verified.
+
+Checksums come first, so that no parser ever sees a damaged file; then every file is held
+against the manifest and against the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving_min.errors import BundleError
+from serving_min.items import Items
+from serving_min.manifest import FaissIndex, Manifest, read_manifest
+from serving_min.neighbours import Neighbours
+from serving_min.queries import Queries
+from serving_min.vectors import Vectors
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle in memory, ready to answer. ``model`` is None for ``static`` bundles."""
+
+    manifest: Manifest
+    items: Items
+    popularity: NDArray[np.float32]  # [I] the fallback's scores
+    candidates: NDArray[np.bool_]  # [I] items that the model may recommend
+    model: Vectors | Neighbours | None
+
+    @classmethod
+    def load(cls, folder: Path | str, *, verify: bool = True) -> Bundle:
+        """Raises BundleError, one line that names the file and what is wrong with it.
+
+        ``verify=False`` trusts the checksums of a bundle that was just written.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        _must_be_whole(folder, manifest, verify)
+        with _reading(folder / "items.arrow") as path:
+            items = Items.read(path)
+        with _reading(folder / "fallback.npz") as path:
+            arrays = _arrays(path, {"scores": (np.float32, 1), "candidates": (np.bool_, 1)})
+            popularity, candidates = arrays["scores"], arrays["candidates"]
+            _must(len(popularity) == len(candidates) == len(items), f"not of the {len(items)} items of items.arrow")
+            _must(bool(np.isfinite(popularity).all()), "scores are not all finite")
+        model: Vectors | Neighbours | None = None
+        if manifest.kind == "neighbours":
+            model = _read_neighbours(folder, candidates)
+        elif isinstance(manifest.index, FaissIndex):
+            model = _read_vectors(folder, manifest, manifest.index, candidates)
+        return cls(manifest, items, popularity, candidates, model)
+
+
+def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
+    for name, listed in manifest.files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size != listed.bytes:
+                raise BundleError(f"{path}: {size} bytes where the manifest says {listed.bytes}")
+            if verify:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if digest != listed.sha256:
+                    raise BundleError(f"{path}: damaged, its sha256 is not the manifest's")
+        except OSError as error:
+            raise BundleError(f"{path}: {error.strerror or error}") from error
+
+
+def _read_neighbours(folder: Path, candidates: NDArray[np.bool_]) -> Neighbours:
+    with _reading(folder / "neighbours.npz") as path:
+        arrays = _arrays(path, {"offsets": (np.int64, 1), "items": (np.int32, 1), "weights": (np.float32, 1)})
+        offsets, items, weights = arrays["offsets"], arrays["items"], arrays["weights"]
+        _must(len(offsets) == len(candidates) + 1, f"{len(offsets)} offsets for {len(candidates)} items")
+        _must(offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()), "offsets do not rise from 0")
+        _must(offsets[-1] == len(items) == len(weights), "offsets, items and weights are not of one length")
+        _must_be_codes(items, len(candidates))
+        _must(bool(np.isfinite(weights).all()), "weights are not all finite")
+        return Neighbours(offsets, items, weights, candidates)
+
+
+def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candidates: NDArray[np.bool_]) -> Vectors:
+    import faiss
+    import onnxruntime
+
+    with _reading(folder / "vectors.npz") as path:
+        arrays = _arrays(path, {"codes": (np.int32, 1), "vectors": (np.float32, 2)})
+        codes, vectors = arrays["codes"], arrays["vectors"]
+        shape = (described.size, described.dimension)
+        _must(vectors.shape == shape, f"vectors are {vectors.shape}, the manifest says {shape}")
+        _must(len(codes) == len(vectors), f"{len(codes)} codes for {len(vectors)} vectors")
+        _must_be_codes(codes, len(candidates))
+        _must(bool((np.diff(codes) > 0).all()), "codes do not ascend")
+        _must(bool(candidates[codes].all()), "codes name items that are not candidates")
+        _must(bool(np.isfinite(vectors).all()), "vectors are not all finite")
+    with _reading(folder / "items.faiss") as path:
+        index = faiss.read_index(str(path))
+        found = (index.ntotal, index.d)
+        _must(found == shape, f"the index is {found}, the manifest says {shape}")
+        _must(index.metric_type == faiss.METRIC_INNER_PRODUCT, "the index is not for inner products")
+        for name, value in described.settings.items():
+            faiss.ParameterSpace().set_index_parameter(index, name, value)
+    with _reading(folder / "encoder.onnx") as path:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised anyway
+        encoder = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        takes = {node.name for node in encoder.get_inputs()}
+        inputs = manifest.history.inputs
+        _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
+        model = Vectors(encoder, inputs, manifest.history.max_length, index, codes, vectors, len(candidates))
+        if len(candidates):
+            blank = np.zeros((1, len(manifest.history.attributes)), np.int32)
+            query = model.encode(Queries.from_histories([[0]], attributes=blank))
+            _must(query.shape == (1, described.dimension), f"its queries have shape {query.shape[1:]}")
+            _must(query.dtype == np.float32, f"its queries are {query.dtype}, not float32")
+    return model
+
+
+def _arrays(path: Path, expected: dict[str, tuple[type, int]]) -> Arrays:
+    """The named arrays of an npz file, each of the dtype and number of dimensions expected."""
+    with np.load(path, allow_pickle=False) as stored:
+        missing = expected.keys() - set(stored.files)
+        _must(not missing, f"no array {', '.join(sorted(missing))}")
+        arrays = {name: stored[name] for name in expected}
+    for name, (dtype, dimensions) in expected.items():
+        array = arrays[name]
+        _must(
+            array.dtype == dtype and array.ndim == dimensions,
+            f"{name} is {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} of {dimensions} dimension(s)",
+        )
+    return arrays
+
+
+def _must_be_codes(codes: NDArray[np.int32], n_items: int) -> None:
+    _must(not len(codes) or (codes.min() >= 0 and codes.max() < n_items), f"item codes outside 0 … {n_items - 1}")
+
+
+class _WrongError(Exception):
+    """What is wrong with a file; ``_reading`` adds which."""
+
+
+def _must(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise _WrongError(otherwise)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Path]:
+    """Whatever a parser says about a file becomes one line about that file."""
+    try:
+        yield path
+    except BundleError:
+        raise
+    except Exception as error:
+        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise BundleError(f"{path}: {what}") from error

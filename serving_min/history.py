@@ -1,0 +1,80 @@
+"""From the ids of a request to the codes that a model understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving_min.manifest import History as Vocabulary
+from serving_min.messages import Event, Fallback, Request
+from serving_min.queries import Queries
+
+
+@dataclass(frozen=True)
+class KnownHistory:
+    """The events of a request that the model knows, oldest first, and what it does not know."""
+
+    items: list[int]
+    events: list[int]
+    times: list[int]
+    now: int
+    attributes: list[int]
+    unknown_items: list[str]
+    unknown_events: list[str]
+
+    @property
+    def silence(self) -> Fallback | None:
+        """Why nothing is left to answer from, if so."""
+        if self.items:
+            return None
+        if self.unknown_items and self.unknown_events:
+            return "history has only unknown items and events"
+        if self.unknown_items:
+            return "history has only unknown items"
+        return "history has only unknown events" if self.unknown_events else "empty history"
+
+
+def read_history(request: Request, codes: Mapping[str, int], vocabulary: Vocabulary, now: int) -> KnownHistory:
+    """Leave out, and report, events of unknown items or of unknown kinds.
+
+    Where every event has a time they are sorted by it, else they stay in the order given. An event
+    without a time happened ``now``, one without a kind is of the first kind.
+    """
+    kinds = {name: code for code, name in enumerate(vocabulary.events)}
+    events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
+    if all(event.time is not None for event in events):
+        events.sort(key=lambda event: event.time or 0)
+    strange = [event.event for event in events if event.event is not None and event.event not in kinds]
+    known = [event for event in events if event.item in codes and (event.event is None or event.event in kinds)]
+    return KnownHistory(
+        items=[codes[event.item] for event in known],
+        events=[0 if event.event is None else kinds[event.event] for event in known],
+        times=[now if event.time is None else event.time for event in known],
+        now=now,
+        attributes=[
+            values.index(request.user[name]) if request.user.get(name) in values else 0
+            for name, values in vocabulary.attributes
+        ],
+        unknown_items=_distinct([event.item for event in events if event.item not in codes]),
+        unknown_events=_distinct(strange),
+    )
+
+
+def to_queries(histories: Sequence[KnownHistory], vocabulary: Vocabulary) -> Queries:
+    """One query for each history, in order."""
+    return Queries.from_histories(
+        [history.items for history in histories],
+        events=[history.events for history in histories],
+        times=[history.times for history in histories],
+        now=[history.now for history in histories],
+        attributes=np.array([history.attributes for history in histories], np.int32).reshape(
+            len(histories), len(vocabulary.attributes)
+        ),
+        event_names=vocabulary.events,
+    )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,127 @@
+"""The item table of a bundle: ids, what the shop shows, and what requests filter by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from serving_min.errors import BundleError, RequestError
+from serving_min.messages import Filters
+
+ALWAYS = np.iinfo(np.int64).min  # available since ever
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A text column as codes [I] into ``names``; -1 where the shop says nothing."""
+
+    codes: NDArray[np.int32]
+    names: list[str]
+
+    def of(self, code: int) -> str | None:
+        label = self.codes[code]
+        return None if label < 0 else self.names[label]
+
+    def among(self, wanted: list[str]) -> NDArray[np.bool_]:
+        """Which items carry one of the wanted labels, [I]."""
+        chosen = np.zeros(len(self.names) + 1, np.bool_)  # the last place is for code -1
+        chosen[:-1] = np.isin(self.names, wanted) if self.names else False
+        return chosen[self.codes]
+
+
+@dataclass(frozen=True)
+class Items:
+    """I items by code. Columns that the shop does not have are None."""
+
+    ids: list[str]
+    codes: dict[str, int]
+    titles: list[str | None] | None
+    category: Labels | None
+    brand: Labels | None
+    price: NDArray[np.float64] | None  # NaN = unknown
+    available_from: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def read(cls, path: Path) -> Items:
+        """Raises BundleError when ids are missing or double."""
+        with pa.OSFile(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+        if "item_id" not in table.column_names:
+            raise BundleError(f"{path}: no column item_id; it has {table.column_names}")
+        ids = _texts(table, "item_id") or []
+        if None in ids:
+            raise BundleError(f"{path}: item_id of row {ids.index(None)} is null")
+        codes = {str(item): code for code, item in enumerate(ids)}
+        if len(codes) != len(ids):
+            raise BundleError(f"{path}: {len(ids) - len(codes)} item ids stand there twice")
+        return cls(
+            ids=list(codes),
+            codes=codes,
+            titles=_texts(table, "title"),
+            category=_labels(table, "category"),
+            brand=_labels(table, "brand"),
+            price=_numbers(table, "price", pa.float64(), np.nan),
+            available_from=_numbers(table, "available_from", pa.int64(), ALWAYS),
+        )
+
+    def description(self, code: int) -> dict[str, Any]:
+        """What is known of an item, as the fields of ``Recommendation``."""
+        known = {
+            "title": self.titles and self.titles[code],
+            "category": self.category and self.category.of(code),
+            "brand": self.brand and self.brand.of(code),
+            "price": None if self.price is None or not isfinite(self.price[code]) else float(self.price[code]),
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def check(self, filters: Filters) -> None:
+        """Raises RequestError for a filter on something that the shop's items do not have."""
+        for name in ("category", "brand", "price"):
+            if getattr(filters, name) is not None and getattr(self, name) is None:
+                raise RequestError(f"this bundle's items have no {name} to filter by - at `$.filters.{name}`")
+
+    def allowed(self, filters: Filters, now: int) -> NDArray[np.bool_] | None:
+        """Which items pass, [I]; None when nothing was asked for."""
+        masks = []
+        if filters.category is not None and self.category is not None:
+            masks.append(self.category.among(filters.category))
+        if filters.brand is not None and self.brand is not None:
+            masks.append(self.brand.among(filters.brand))
+        if filters.price is not None and self.price is not None:
+            low = -np.inf if filters.price.min is None else filters.price.min
+            high = np.inf if filters.price.max is None else filters.price.max
+            masks.append((self.price >= low) & (self.price <= high))
+        if filters.available and self.available_from is not None:
+            masks.append(self.available_from <= now)
+        return np.logical_and.reduce(masks) if masks else None
+
+
+def _texts(table: pa.Table, name: str) -> list[str | None] | None:
+    if name not in table.column_names:
+        return None
+    texts: list[str | None] = table[name].cast(pa.large_string()).to_pylist()
+    return texts
+
+
+def _labels(table: pa.Table, name: str) -> Labels | None:
+    if name not in table.column_names:
+        return None
+    encoded = table[name].cast(pa.large_string()).combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int32)
+    return Labels(codes, encoded.dictionary.to_pylist())
+
+
+def _numbers(table: pa.Table, name: str, kind: pa.DataType, missing: float) -> NDArray[Any] | None:
+    if name not in table.column_names:
+        return None
+    numbers: NDArray[Any] = table[name].cast(kind).combine_chunks().fill_null(missing).to_numpy()
+    return numbers

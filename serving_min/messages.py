@@ -1,0 +1,119 @@
+"""The bodies of requests and answers. ``/openapi.json`` is built from these types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+DEFAULT_K = 10
+MOST_ITEMS = 1000  # in one answer
+MOST_EVENTS = 10_000  # in one history
+LAST_SECOND = 253_402_300_799  # of the year 9999; refuses milliseconds taken for seconds
+
+ItemId = Annotated[str, Meta(description="the shop's own id of an item")]
+EpochSeconds = Annotated[int, Meta(ge=0, le=LAST_SECOND, description="seconds since 1970, UTC")]
+Fallback = Literal[
+    "empty history",
+    "history has only unknown items",
+    "history has only unknown events",
+    "history has only unknown items and events",
+    "the model has no opinion",
+]
+
+
+class Event(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing the user did. Without ``event`` it counts as the model's first event kind,
+    without ``time`` as done just now."""
+
+    item: ItemId
+    event: str | None = None
+    time: EpochSeconds | None = None
+
+
+class PriceRange(Struct, frozen=True, forbid_unknown_fields=True):
+    """Both ends are included. An item of unknown price is outside every range."""
+
+    min: float | None = None
+    max: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"`min` {self.min:g} is above `max` {self.max:g}")
+
+
+class Filters(Struct, frozen=True, forbid_unknown_fields=True):
+    """What every item of the answer must satisfy.
+
+    ``category`` and ``brand`` list the values allowed; ``available: true`` keeps what is on sale
+    at ``now`` (an item without ``available_from`` always is).
+    """
+
+    category: list[str] | None = None
+    brand: list[str] | None = None
+    price: PriceRange | None = None
+    available: bool = False
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """The history, and what is wanted.
+
+    The history is a list of item ids or events, oldest first; where every event has a time, it is
+    sorted by time. ``exclude_seen: null`` means the bundle's own policy. ``user`` gives attributes by
+    name; those that the model does not know are ignored. ``now`` defaults to the server's clock.
+    """
+
+    history: Annotated[list[ItemId | Event], Meta(max_length=MOST_EVENTS)] = []
+    k: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = DEFAULT_K
+    exclude: Annotated[list[ItemId], Meta(max_length=MOST_EVENTS)] = []
+    exclude_seen: bool | None = None
+    filters: Filters = Filters()
+    user: dict[str, str] = {}
+    now: EpochSeconds | None = None
+
+
+class Recommendation(Struct, frozen=True):
+    """An item; ``popular`` marks those that the fallback filled in, whose scores do not compare
+    with the model's. What the shop's catalogue does not say is left out."""
+
+    id: ItemId
+    score: Annotated[float, Meta(description="six significant digits")]
+    reason: Literal["model", "popular"]
+    title: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
+    brand: str | UnsetType = UNSET
+    price: float | UnsetType = UNSET
+
+
+class Answer(Struct, frozen=True):
+    """At most k items, best first. ``fallback`` says why the model could not speak, if so."""
+
+    items: list[Recommendation]
+    model: str
+    version: str
+    unknown_items: list[ItemId]
+    unknown_events: list[str]
+    fallback: Fallback | None
+
+
+class Similar(Struct, frozen=True):
+    """The items most like ``item``, best first."""
+
+    item: ItemId
+    items: list[Recommendation]
+    model: str
+    version: str
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong, and where."""
+
+    error: str
+
+
+class Golden(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of ``golden.jsonl``: a request, and its answer to the byte."""
+
+    request: msgspec.Raw
+    answer: msgspec.Raw

@@ -1,0 +1,105 @@
+"""Retrieval by inner product: an ONNX encoder makes the query, FAISS finds, exact scores order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving_min.bounds import Bounds, best_of, no_opinion
+from serving_min.queries import Queries
+from serving_min.rerank import TopK
+
+EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the quickest way
+MOST_FETCHED = 4_096  # neighbours asked of the index for one list; beyond that, exact scoring
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """C candidates of I items, in D dimensions. ``index`` may be approximate; ``vectors`` are exact."""
+
+    encoder: Any  # onnxruntime.InferenceSession
+    inputs: tuple[str, ...]
+    max_length: int | None
+    index: Any  # faiss.Index
+    codes: NDArray[np.int32]  # [C] ascending
+    vectors: NDArray[np.float32]  # [C, D]
+    n_items: int
+
+    def encode(self, queries: Queries) -> NDArray[np.float32]:
+        """Query vectors [Q, D], in one run, padded to the longest history."""
+        padded = queries.padded(self.max_length or int(queries.lengths.max(initial=1)))
+        encoded: NDArray[np.float32] = self.encoder.run(["query"], {name: padded[name] for name in self.inputs})[0]
+        return encoded
+
+    def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
+        """One list for each query. An empty history, or a query vector that is no number, has no opinion."""
+        lists = [no_opinion(bound.k) for bound in bounds]
+        rows = np.flatnonzero(queries.lengths)
+        if not len(rows) or not len(self.codes):
+            return lists
+        encoded = np.full((len(queries), self.vectors.shape[1]), np.nan, np.float32)
+        encoded[rows] = self.encode(queries.take(rows))
+        # Lists of one batch must not depend on each other: each is fetched to its own depth.
+        by_depth: dict[int, list[int]] = {}
+        for row in np.flatnonzero(np.isfinite(encoded).all(axis=1)).tolist():
+            by_depth.setdefault(self._depth(bounds[row]), []).append(row)
+        for depth, group in by_depth.items():
+            found = self._search(encoded[group], depth) if depth else [None] * len(group)
+            for row, places in zip(group, found, strict=True):
+                lists[row] = self._best_one(encoded[row], places, bounds[row])
+        return lists
+
+    def similar(self, code: int, bounds: Bounds) -> TopK:
+        """The nearest items by cosine; no opinion on an item without a vector."""
+        place = self._places[code]
+        if place < 0 or not self._norms[place]:
+            return no_opinion(bounds.k)
+        inside = np.flatnonzero(bounds.within(self.codes) & (self._norms > 0))
+        cosines = self._scores(inside, self.vectors[place] / self._norms[place]) / self._norms[inside]
+        return best_of(self.codes[inside], cosines, bounds.k)
+
+    def _depth(self, bounds: Bounds) -> int:
+        """How many to fetch so that k remain inside the bounds, as a power of two; 0 = score exactly."""
+        wanted = bounds.k + len(bounds.barred)
+        if bounds.allowed is not None:
+            left = int(np.count_nonzero(bounds.allowed[self.codes]))
+            if left <= EXACT_BELOW:
+                return 0
+            wanted = 2 * wanted * len(self.codes) // left
+        depth = 1 << (wanted - 1).bit_length()
+        return depth if depth <= min(MOST_FETCHED, len(self.codes)) else 0
+
+    def _search(self, encoded: NDArray[np.float32], depth: int) -> list[NDArray[np.int64] | None]:
+        _, places = self.index.search(encoded, depth)
+        return [np.sort(row[row >= 0]) for row in places]
+
+    def _best_one(self, query: NDArray[np.float32], places: NDArray[np.int64] | None, bounds: Bounds) -> TopK:
+        if places is not None:
+            inside = places[bounds.within(self.codes[places])]
+            if len(inside) >= bounds.k:
+                return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
+        inside = np.flatnonzero(bounds.within(self.codes))
+        return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
+
+    def _scores(self, places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        vectors = self.vectors if len(places) == len(self.vectors) else self.vectors[places]
+        # einsum sums each row by itself, so a score does not depend on its neighbours as in BLAS
+        scores: NDArray[np.float32] = np.einsum("cd,d->c", vectors, query)
+        return scores
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        """Where the vector of an item code stands, [I]; -1 = nowhere."""
+        places = np.full(self.n_items, -1, np.int64)
+        places[self.codes] = np.arange(len(self.codes))
+        return places
+
+    @cached_property
+    def _norms(self) -> NDArray[np.float32]:
+        norms: NDArray[np.float32] = np.linalg.norm(self.vectors, axis=1)
+        return norms
