@@ -12,8 +12,9 @@ class Step:
 
     Portable SQL only, so that the same steps run on another engine: integer epoch seconds, no
     engine-specific function, and an ORDER BY in a window always ends with ``row_id``.
-    ``why`` completes the sentence "rows are dropped because …"; ``scope`` says whether the step
-    looks at the whole log (a k-core does), which a time split's audit must know.
+    ``why`` completes the sentence "rows are dropped because …"; ``scope`` says whether dropping them
+    takes a look at the whole log (a k-core does), which a time split's audit must know. A
+    ``repeated`` step, over ``events`` alone, runs again until no row leaves.
     """
 
     name: str
@@ -21,3 +22,4 @@ class Step:
     why: str = ""
     table: str = "events"
     scope: Literal["row", "past", "whole_log"] = "row"
+    repeated: bool = False

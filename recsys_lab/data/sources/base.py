@@ -41,9 +41,19 @@ class Source(ABC):
         """The format's own cleaning rules, run on ``events`` before the general ones."""
         return []
 
+    def extras(self, folder: Path) -> None:  # noqa: B027
+        """Write what belongs beside the prepared data into ``folder``; nothing by default."""
+
     def fingerprint(self) -> str:
-        """sha256 over the settings and the contents of the files; the same data, the same value."""
-        settings = {key: str(value) for key, value in sorted(vars(self).items()) if key != "path"}
+        """sha256 over the settings and the contents of the files; the same data, the same value.
+
+        Where the files lie does not count: of a setting named ``…path`` only whether it is set.
+        """
+        settings = {
+            key: str(value is not None) if key.endswith("path") else str(value)
+            for key, value in sorted(vars(self).items())
+            if not key.startswith("_")
+        }
         digest = hashlib.sha256(json.dumps([self.name, settings]).encode())
         for path in self.files():
             with path.open("rb") as file:
