@@ -1,0 +1,108 @@
+"""What the neural models share: how they are trained, chosen, saved and asked."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import nn
+
+from recsys_lab.data.fold import Fold
+from recsys_lab.data.log import InteractionLog
+from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.metrics import ranking
+from recsys_lab.models.base import Arrays, VectorModel
+from recsys_lab.nn.training import SCORE, train
+
+
+class NeuralModel(VectorModel):
+    """A VectorModel around one ``network``, trained epoch by epoch.
+
+    Given a validation fold, training stops when NDCG@10 of the real lists no longer rises, and
+    the best epoch's weights are kept; without one it runs ``max_epochs``. To use all data in the
+    end, fit once with the fold, then again with ``max_epochs=best_epoch`` and without it.
+
+    Subclasses implement ``_objective`` and ``_build``; ``_ready`` is called whenever the
+    network's weights have changed and queries may follow.
+    """
+
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    clip: float
+    max_epochs: int
+    patience: int
+    exclude_seen: bool
+    trainer: Mapping[str, Any]
+    seed: int
+    network: nn.Module
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, counted from 1; 0 before training."""
+        if self.history and SCORE in self.history[0]:
+            scores = [entry[SCORE] for entry in self.history]
+            return 1 + scores.index(max(scores))
+        return len(self.history)
+
+    def _fit(self, train: InteractionLog, catalogue: Any, valid: Fold | None) -> None:
+        # all draws come from ``seed``; the caller's random state is put back afterwards
+        with isolate_rng():
+            torch.manual_seed(self.seed)
+            self._learn(train, valid)
+        self._ready()
+
+    @abstractmethod
+    def _learn(self, log: InteractionLog, valid: Fold | None) -> None:
+        """Set ``candidates``, build ``network`` and call ``_train``."""
+
+    @abstractmethod
+    def _build(self, arrays: Arrays) -> nn.Module:
+        """The network that the saved ``arrays`` fit into; its weights may be anything."""
+
+    def _ready(self) -> None:
+        """Refresh what is derived from the weights."""
+
+    def _train(self, objective: nn.Module, batches: Any, valid: Fold | None) -> None:
+        if len(batches) == 0:
+            raise ModelError(f"{self.name}: no user has an event to predict from an earlier one; widen the history")
+        if valid is not None and len(valid.catalogue) != len(self.catalogue):
+            raise ModelError(
+                f"{self.name}: the validation fold has {len(valid.catalogue)} items for the log's {len(self.catalogue)}"
+            )
+        asked = valid is not None and len(valid) > 0
+        self.history = train(
+            objective,
+            batches,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            settings=self.trainer,
+            validate=(lambda: self._ndcg(valid)) if valid is not None and asked else None,
+        )
+
+    def _ndcg(self, valid: Fold) -> float:
+        self._ready()
+        lists = self.recommend(valid.queries, 10, exclude_seen=self.exclude_seen)
+        found = ranking.hits(lists.items, valid.target_offsets, valid.target_items)
+        return float(ranking.ndcg(found, valid.n_targets, 10).mean())
+
+    def _arrays(self) -> Arrays:
+        return {name: weights.detach().cpu().numpy() for name, weights in self.network.state_dict().items()}
+
+    def _restore(self, arrays: Arrays) -> None:
+        self.network = self._build(arrays)
+        self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        self._ready()
+
+
+def at_least(least: float, **settings: float) -> None:
+    """Raises ConfigError for the first of ``settings`` that is below ``least``, or not a number."""
+    for name, value in settings.items():
+        if not value >= least:
+            raise ConfigError(f"{name}: {value} cannot work; use {least} or more")
