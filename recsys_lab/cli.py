@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,13 +37,15 @@ def data_prepare(overrides: Overrides = None, conf_dir: ConfDir = None, as_json:
     from recsys_lab import pipeline
 
     dataset = pipeline.prepare(_config(overrides, conf_dir))
-    lineage = dataset.lineage.to_dict()
     if as_json:
-        return _print_json({"folder": str(dataset.folder), "fingerprint": dataset.fingerprint, "lineage": lineage})
+        described = {"folder": str(dataset.folder), "fingerprint": dataset.fingerprint}
+        return _print_json({**described, "lineage": asdict(dataset.lineage)})
     table = _table("step", "rows in", "rows out", "dropped because", title=f"{dataset.name} {dataset.fingerprint[:12]}")
-    for step in lineage["steps"]:
-        table.add_row(step["name"], f"{step['rows_in']:,}", f"{step['rows_out']:,}", step["why"])
-    _print(table)
+    for step in dataset.lineage.steps:
+        if step.dropped:
+            table.add_row(step.name, f"{step.rows_in:,}", f"{step.rows_out:,}", step.why)
+    if table.row_count:
+        _print(table)
     _print(f"{len(dataset.log):,} events, {len(dataset.catalogue):,} items, {dataset.log.n_users:,} users")
     return _print(f"→ {dataset.folder}")
 

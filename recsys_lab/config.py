@@ -51,9 +51,10 @@ class Config:
         tree = {**chosen.tree, "model": {**chosen.tree["model"], **(self.tree["params"].get(model) or {})}}
         return Config(tree, chosen.overrides, chosen.conf_dir, chosen.choices)
 
-    def build(self, key: str) -> Any:
+    def build(self, key: str, *, without: str | None = None) -> Any:
         """The object that the node at ``key`` (dots allowed) describes with ``_target_``.
 
+        ``without`` names a child that is not an argument of it.
         Raises ConfigError when the target is not allowed or a setting does not fit.
         """
         from hydra.errors import InstantiationException
@@ -62,6 +63,7 @@ class Config:
         node: Any = self.tree
         for part in key.split("."):
             node = node[part]
+        node = {name: child for name, child in node.items() if name != without}
         self._check_targets(node, key)
         try:
             return instantiate(node, _convert_="all")

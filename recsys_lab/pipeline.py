@@ -24,16 +24,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys_lab import __version__, runs
+from recsys_lab.atomic import whole_folder
 from recsys_lab.config import PACKAGE, Config, compose
 from recsys_lab.data.audit import Audit, audit
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.data.fold import Fold, Split
 from recsys_lab.errors import ConfigError, ModelError, RunError
 from recsys_lab.evaluation import Evaluation, evaluate, rank
-from recsys_lab.atomic import whole_folder
+from recsys_lab.metrics.content import content_vectors
 from recsys_lab.metrics.significance import compare_with_leader
 from recsys_lab.progress import track
 from recsys_lab.runs import Run
+from serving_min.rerank import TopK
 
 if TYPE_CHECKING:
     from recsys_lab.models.base import Recommender
@@ -49,7 +51,9 @@ def prepare(config: Config) -> Dataset:
     """The prepared data set that ``config`` describes: read from ``paths.prepared`` if it is there."""
     from recsys_lab.data.prepare import prepare as run_steps
 
-    return run_steps(config.build("data.source"), config.build("data.cleaning"), root=config.path("prepared"))
+    return run_steps(
+        config.build("data", without="cleaning"), config.build("data.cleaning"), root=config.path("prepared")
+    )
 
 
 def make_split(config: Config, dataset: Dataset) -> Split:
@@ -115,7 +119,7 @@ def train(
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         split=describe_split(split),
         audit=audited.to_dict(),
-        lineage=dataset.lineage.to_dict(),
+        lineage=asdict(dataset.lineage),
         curve=model.history,
         versions=runs.versions(),
         git=runs.git_revision(),
@@ -318,9 +322,16 @@ def _describe_fold(fold: Fold) -> dict[str, Any]:
     }
 
 
-def _evaluate(config: Config, lists: Any, fold: Fold) -> Evaluation:
+def _evaluate(config: Config, lists: TopK, fold: Fold) -> Evaluation:
     metrics = config["metrics"]
-    return evaluate(lists, fold, cutoffs=metrics["cutoffs"], bootstrap=metrics["bootstrap"], seed=config["seed"])
+    return evaluate(
+        lists,
+        fold,
+        cutoffs=metrics["cutoffs"],
+        bootstrap=metrics["bootstrap"],
+        seed=config["seed"],
+        content=content_vectors(fold.catalogue),
+    )
 
 
 def _longest(config: Config) -> int:

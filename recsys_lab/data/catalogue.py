@@ -14,7 +14,7 @@ from recsys_lab.data import columns
 from recsys_lab.errors import SchemaError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """A table with one row per item code: ``item_id`` and whichever attributes the shop has.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys_lab.data.catalogue import Catalogue
 
 
+@lru_cache(maxsize=2)  # the models of a comparison share one catalogue
 def content_vectors(catalogue: Catalogue, width: int = 64, seed: int = 0) -> NDArray[np.float32] | None:
     """Unit vectors [I, width] by truncated SVD of the TF-IDF matrix; None where items have no content.
 

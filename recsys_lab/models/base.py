@@ -139,6 +139,11 @@ class Recommender(ABC):
         return model
 
     @property
+    def best_epoch(self) -> int:
+        """How many epochs the validation fold chose; 0 for a model without epochs."""
+        return 0
+
+    @property
     def name(self) -> str:
         """What the model's file is called: ``itemknn``, ``sasrec`` …"""
         return type(self).__module__.rpartition(".")[2]
