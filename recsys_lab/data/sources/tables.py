@@ -287,8 +287,8 @@ def _quoted(name: str) -> str:
 
 
 def _value(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else 0
+    rows = connection.execute(query).fetchall()  # all: a result left open blocks the connection's next use
+    return rows[0][0] if rows else 0
 
 
 def _reason(error: Exception) -> str:
