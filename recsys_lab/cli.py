@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_lab.errors import RecsysLabError
+from recsys_lab.errors import ConfigError, RecsysLabError
 
 if TYPE_CHECKING:
     from recsys_lab.config import Config
@@ -170,7 +170,7 @@ def serve(
     port: int = 8000,
 ) -> None:
     """Serve a bundle over HTTP, as `python -m serving_min` does."""
-    from serving_min.__main__ import serve as run_server
+    from serving_min.server import serve as run_server
 
     run_server(bundle, host=host, port=port)
 
@@ -187,16 +187,20 @@ def recommend(
 
     from serving_min.bundle import Bundle
     from serving_min.engine import Engine
-    from serving_min.requests import decode_request
+    from serving_min.messages import Request
 
     items = [item.strip() for item in history.split(",") if item.strip()]
-    request = decode_request(msgspec.json.encode({"history": items, "k": k}))
+    try:
+        request = msgspec.convert({"history": items, "k": k}, Request)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"recommend: {error}") from error
     answer = Engine(Bundle.load(bundle)).recommend([request])[0]
     if as_json:
         return _print_json(msgspec.to_builtins(answer))
     table = _table("", "item", "title", "category", "score", "reason")
     for place, item in enumerate(answer.items, start=1):
-        table.add_row(str(place), item.id, item.title or "", item.category or "", f"{item.score:.4g}", item.reason)
+        title, category = (value if isinstance(value, str) else "" for value in (item.title, item.category))
+        table.add_row(str(place), item.id, title, category, f"{item.score:.4g}", item.reason)
     _print(table)
     if answer.unknown_items:
         _print(f"unknown items, ignored: {', '.join(answer.unknown_items)}")

@@ -124,6 +124,7 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
         del composed["hydra"]
         tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        said = " ".join(str(error).split())
+        raise ConfigError(said.partition(" Config search path:")[0]) from error
     assert isinstance(tree, dict)
     return Config({str(key): value for key, value in tree.items()}, tuple(overrides), conf_dir, choices)

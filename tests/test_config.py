@@ -1,0 +1,107 @@
+"""Every yaml composes and builds; what cannot work is one clear line."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recsys_lab.config import compose, conf_folder
+from recsys_lab.errors import ConfigError
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "cleaning"]
+
+
+def test_the_repository_s_conf_is_found():
+    assert conf_folder() == CONF
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_yaml_composes_and_builds(group, choice):
+    config = compose([f"{group}={choice}"])
+    assert config.choices[group] == choice
+    if group in ("model", "split"):
+        config.build(group)
+    if group in ("data", "experiment"):
+        config.build("data", without="cleaning")
+        config.build("data.cleaning")
+        config.build("split")
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_setting_is_the_keyword_s_default(path):
+    """A hyper-parameter is written twice, as a default and in its yaml; the two agree."""
+    written = yaml.safe_load(path.read_text())
+    if "_target_" not in written:
+        pytest.skip("names no class")
+    module, _, name = written["_target_"].rpartition(".")
+    taken = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(getattr(import_module(module), name)).parameters.values()
+    }
+    settings = {key: value for key, value in written.items() if key not in ("_target_", "defaults", "cleaning")}
+    assert set(settings) == set(taken)
+    for key, value in settings.items():
+        default = taken[key]
+        if isinstance(value, str) and value.startswith("${"):
+            continue
+        if default in (None, ()) or not isinstance(default, str | int | float | bool | tuple | dict):
+            assert value in (None, [], {}) or callable(getattr(default, "copy", None)) or "factory" in repr(default)
+        else:
+            assert value == (list(default) if isinstance(default, tuple) else default), key
+
+
+def test_every_group_and_key_says_what_it_is():
+    for path in CONF.rglob("*.yaml"):
+        assert path.read_text().startswith("#"), path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=nothing"], "nothing"),
+        (["sede=3"], "sede"),
+        (["model.regularisation=3", "model=ease"], "regularisation"),
+        (["seed"], "seed"),
+    ],
+)
+def test_a_wrong_override_is_one_line(overrides, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        compose(overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_params_reach_their_model_and_only_known_ones():
+    config = compose(["+params.ease.regularization=3", "+params.itemknn.neighbours=5"])
+    assert config.for_model("ease")["model"]["regularization"] == 3
+    assert config.for_model("itemknn").build("model").neighbours == 5
+    with pytest.raises(ConfigError, match=r"no such setting \['lambda'\]"):
+        compose(["+params.ease.lambda=3"]).for_model("ease")
+
+
+def test_only_allowed_code_is_built():
+    with pytest.raises(ConfigError, match="not under allowed_targets"):
+        compose(["model._target_=os.system"]).build("model")
+
+
+def test_a_setting_of_the_wrong_kind_is_a_config_error():
+    with pytest.raises(ConfigError, match="split"):
+        compose(["split.targets=all"]).build("split")
+
+
+def test_own_configurations_add_to_the_groups(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 99\n")
+    assert compose(["experiment=mine"], conf_dir=tmp_path)["seed"] == 99
+    with pytest.raises(ConfigError, match="no folder"):
+        compose([], conf_dir=tmp_path / "missing")
+
+
+def test_the_fingerprint_covers_what_it_names():
+    first, second = compose(["model=ease"]), compose(["model=ease", "model.regularization=5"])
+    assert first.fingerprint("model") != second.fingerprint("model")
+    assert first.fingerprint("split") == second.fingerprint("split")
