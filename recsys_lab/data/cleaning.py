@@ -41,14 +41,16 @@ class Cleaning:
         if self.events is not None:
             object.__setattr__(self, "events", tuple(self.events))
             if not self.events:
-                raise ConfigError("data.events: an empty list keeps nothing; name event types, or null for all")
+                raise ConfigError(
+                    "data.cleaning.events: an empty list keeps nothing; name event types, or null for all"
+                )
         if self.duplicates not in ("drop", "keep"):
-            raise ConfigError(f"data.duplicates: {self.duplicates!r} is unknown; use drop or keep")
+            raise ConfigError(f"data.cleaning.duplicates: {self.duplicates!r} is unknown; use drop or keep")
         for name in ("min_user_events", "min_item_events", "session_gap"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"data.{name}: {getattr(self, name)} is negative; use 0 or more")
+                raise ConfigError(f"data.cleaning.{name}: {getattr(self, name)} is negative; use 0 or more")
         for event, weight in self.event_weights.items():
             if weight < 0:
-                raise ConfigError(f"data.event_weights.{event}: {weight} is negative; use 0 or more")
+                raise ConfigError(f"data.cleaning.event_weights.{event}: {weight} is negative; use 0 or more")
         if self.earliest > self.latest:
-            raise ConfigError(f"data.earliest: {self.earliest} is after data.latest {self.latest}")
+            raise ConfigError(f"data.cleaning.earliest: {self.earliest} is after data.cleaning.latest {self.latest}")

@@ -1,7 +1,7 @@
 """Preparation as an ordered list of named SQL steps.
 
     raw_events ── source's own steps ──> events (string ids)
-        ── filters ──> keys ──> duplicates ──> k-core ──> events (integer keys)
+        ── keys ──> filters ──> duplicates ──> k-core ──> events (integer keys)
         ── pairs ──> users, items (codes, first-seen dates, aggregates, attributes)
         ── codes ──> sessions ──> baskets ──> events (all numbers) = log.parquet
 
@@ -24,21 +24,31 @@ ITEM_AGGREGATES = (*AGGREGATES, "n_users")
 USER_AGGREGATES = (*AGGREGATES, "n_items")
 
 
-def filter_steps(cleaning: Cleaning, has: Sequence[str]) -> list[Step]:
-    """Row by row: what may enter at all. ``has`` are the columns of ``events``."""
-    given = {name: name if name in has else "NULL" for name in columns.EVENT_COLUMNS}
+def key_steps(cleaning: Cleaning, has: Sequence[str]) -> list[Step]:
+    """Ids to integers, by the alphabet; the final codes come when the log is clean.
+
+    ``has`` are the columns of ``events``; those that are missing are filled in.
+    """
+    given = {name: f"e.{name}" if name in has else "NULL" for name in columns.EVENT_COLUMNS}
     event = f"coalesce(CAST({given[columns.EVENT]} AS VARCHAR), {sql_literal(cleaning.default_event)})"
-    steps = [
+    return [
+        _keys("user"),
+        _keys("item"),
         Step(
             "ids",
-            f"SELECT row_id, CAST(user_id AS VARCHAR) AS user_id, CAST(item_id AS VARCHAR) AS item_id, timestamp,"
-            f" {event} AS event, CAST({given[columns.VALUE]} AS DOUBLE) AS value,"
+            f"SELECT e.row_id, u.user_key, i.item_key, e.timestamp, {event} AS event,"
+            f" CAST({given[columns.VALUE]} AS DOUBLE) AS value,"
             f" coalesce(CAST({given[columns.SESSION]} AS VARCHAR), '') AS session_id,"
             f" coalesce(CAST({given[columns.BASKET]} AS VARCHAR), '') AS basket_id"
-            " FROM events WHERE user_id IS NOT NULL AND item_id IS NOT NULL"
-            " AND CAST(user_id AS VARCHAR) <> '' AND CAST(item_id AS VARCHAR) <> ''",
+            " FROM events e JOIN user_keys u ON e.user_id = u.user_id JOIN item_keys i ON e.item_id = i.item_id",
             "the user or item id is empty",
         ),
+    ]
+
+
+def filter_steps(cleaning: Cleaning) -> list[Step]:
+    """Row by row: what may enter at all."""
+    steps = [
         _filter(
             "times",
             f"timestamp BETWEEN {cleaning.earliest} AND {cleaning.latest}",
@@ -52,19 +62,6 @@ def filter_steps(cleaning: Cleaning, has: Sequence[str]) -> list[Step]:
         least = sql_literal(cleaning.min_value)
         steps.append(_filter("values", f"value >= {least}", f"the value is missing or below data.min_value: {least}"))
     return steps
-
-
-def key_steps() -> list[Step]:
-    """Strings to integers, by the alphabet; the final codes come when the log is clean."""
-    return [
-        _keys("user", "SELECT DISTINCT user_id FROM events"),
-        _keys("item", "SELECT DISTINCT item_id FROM events"),
-        Step(
-            "keys",
-            "SELECT e.row_id, u.user_key, i.item_key, e.timestamp, e.event, e.value, e.session_id, e.basket_id"
-            " FROM events e JOIN user_keys u ON e.user_id = u.user_id JOIN item_keys i ON e.item_id = i.item_id",
-        ),
-    ]
 
 
 def core_steps(cleaning: Cleaning) -> list[Step]:
@@ -127,84 +124,102 @@ def entity_steps(cleaning: Cleaning, attributes: Attributes) -> list[Step]:
     ]
 
 
-def log_steps(cleaning: Cleaning, *, has_baskets: bool) -> list[Step]:
-    """The final codes, event weights, sessions and baskets."""
+def log_steps(cleaning: Cleaning, *, has_sessions: bool, has_baskets: bool) -> list[Step]:
+    """The final codes, event weights, sessions and baskets.
+
+    Sessions and baskets that the log names are taken at its word, per user. Otherwise silence ends
+    a session, and the purchases of a session are one basket; other events have none.
+    """
     weights = " ".join(f"WHEN {sql_literal(event)} THEN {weight!r}" for event, weight in cleaning.event_weights.items())
     weight = f"CASE event {weights} ELSE 1.0 END" if weights else "1.0"
+    purchase = f"CASE WHEN event = {sql_literal(PURCHASE)} THEN 1 ELSE 0 END"
     return [
         Step(
-            "event types by weight",
-            "SELECT event, CAST(row_number() OVER (ORDER BY weight, event) - 1 AS INTEGER) AS event_code, weight"
-            f" FROM (SELECT DISTINCT event, CAST({weight} AS REAL) AS weight FROM events) AS kinds",
+            "event types",
+            "SELECT event, is_purchase, weight, CAST(row_number() OVER (ORDER BY weight, event) - 1 AS INTEGER)"
+            f" AS event_code FROM (SELECT DISTINCT event, {purchase} AS is_purchase, CAST({weight} AS REAL) AS weight"
+            " FROM events) AS kinds",
             table="event_names",
         ),
         Step(
             "codes",
-            "SELECT e.row_id, u.user_code, i.item_code, e.timestamp, k.event_code, k.weight,"
+            "SELECT e.row_id, u.user_code, i.item_code, e.timestamp, k.event_code, k.is_purchase, k.weight,"
             " CAST(coalesce(e.value, 1) AS REAL) AS value, e.session_id, e.basket_id FROM events e"
             " JOIN users u ON e.user_key = u.user_key JOIN items i ON e.item_key = i.item_key"
             " JOIN event_names k ON e.event = k.event",
         ),
-        *_session_steps(cleaning.session_gap),
-        *_basket_steps(has_baskets),
+        _silences(cleaning.session_gap),
+        *_session_steps(has_sessions, has_baskets),
     ]
 
 
-def _session_steps(gap: int) -> list[Step]:
-    # Sessions that the log names may overlap in time; only events outside them are cut by silence.
-    order = "(PARTITION BY user_code, session_id ORDER BY timestamp, row_id"
-    upto = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
-    return [
-        Step(
-            "silences",
-            f"SELECT *, sum(starts) OVER {order} {upto}) AS part FROM (SELECT *,"
-            f" CASE WHEN session_id <> '' OR timestamp - lag(timestamp) OVER {order}) <= {gap} THEN 0 ELSE 1 END"
-            " AS starts FROM events) AS marked",
-            scope="past",
-        ),
-        Step(
-            "sessions",
-            "SELECT user_code, session_id, part, CAST(row_number() OVER (ORDER BY user_code, started, first_row)"
-            " - 1 AS INTEGER) AS session FROM (SELECT user_code, session_id, part, min(timestamp) AS started,"
-            " min(row_id) AS first_row FROM events GROUP BY user_code, session_id, part) AS grouped",
-            table="sessions",
-        ),
-    ]
+def _silences(gap: int) -> Step:
+    """Numbers the parts between a user's silences from 1; events in a named session are in part 0.
+
+    Named sessions may overlap in time, so silence cuts only the events outside them.
+    """
+    order = "PARTITION BY user_code, session_id ORDER BY timestamp, row_id"
+    starts = (
+        f"CASE WHEN session_id <> '' THEN 0 WHEN timestamp - lag(timestamp) OVER ({order}) <= {gap} THEN 0 ELSE 1 END"
+    )
+    return Step(
+        "silences",
+        f"SELECT *, CAST(sum(starts) OVER ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS INTEGER)"
+        f" AS part FROM (SELECT *, {starts} AS starts FROM events) AS marked",
+    )
 
 
-def _basket_steps(given: bool) -> list[Step]:
-    """Baskets that the log names; without any, the purchases of one session are one basket."""
-    chosen = "e.row_id, e.user_code, e.item_code, e.timestamp, e.event_code, e.value, e.weight"
-    sessions = "JOIN sessions s ON e.user_code = s.user_code AND e.session_id = s.session_id AND e.part = s.part"
-    if not given:
-        purchase = f"e.event_code = (SELECT max(event_code) FROM event_names WHERE event = {sql_literal(PURCHASE)})"
-        basket = f"CASE WHEN {purchase} THEN s.session ELSE -1 END AS basket"
-        return [Step("baskets", f"SELECT {chosen}, s.session, {basket} FROM events e {sessions}")]
-    return [
-        Step(
-            "basket codes",
-            "SELECT user_code, basket_id, CAST(row_number() OVER (ORDER BY user_code, started, first_row) - 1"
-            " AS INTEGER) AS basket FROM (SELECT user_code, basket_id, min(timestamp) AS started,"
-            " min(row_id) AS first_row FROM events WHERE basket_id <> '' GROUP BY user_code, basket_id) AS grouped",
-            table="baskets",
-        ),
-        Step(
-            "baskets",
-            f"SELECT {chosen}, s.session, coalesce(b.basket, -1) AS basket FROM events e {sessions}"
-            " LEFT JOIN baskets b ON e.user_code = b.user_code AND e.basket_id = b.basket_id",
-        ),
-    ]
+def _session_steps(has_sessions: bool, has_baskets: bool) -> list[Step]:
+    if has_sessions:
+        steps = [_numbered("session", "user_code, session_id, part")]
+        joins = "JOIN sessions s ON e.user_code = s.user_code AND e.session_id = s.session_id AND e.part = s.part"
+        session = "s.session"
+    else:
+        steps = [_sessions_of_earlier_users()]
+        joins = "JOIN sessions s ON e.user_code = s.user_code"
+        session = "s.earlier + e.part"
+    if has_baskets:
+        steps.append(_numbered("basket", "user_code, basket_id", "WHERE basket_id <> ''"))
+        joins += " LEFT JOIN baskets b ON e.user_code = b.user_code AND e.basket_id = b.basket_id"
+        basket = "coalesce(b.basket, -1)"
+    else:
+        basket = f"CASE WHEN e.is_purchase = 1 THEN {session} ELSE -1 END"
+    final = "e.row_id, e.user_code, e.item_code, e.timestamp, e.event_code, e.value, e.weight"
+    sql = f"SELECT {final}, {session} AS session, {basket} AS basket FROM events e {joins}"
+    return [*steps, Step("sessions and baskets", sql)]
+
+
+def _sessions_of_earlier_users() -> Step:
+    """What to add to a user's parts so that sessions are numbered through, from 0."""
+    upto = "(ORDER BY user_code ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+    return Step(
+        "sessions per user",
+        f"SELECT user_code, CAST(sum(parts) OVER {upto} - parts - 1 AS INTEGER) AS earlier"
+        " FROM (SELECT user_code, max(part) AS parts FROM events GROUP BY user_code) AS counted",
+        table="sessions",
+    )
+
+
+def _numbered(kind: str, key: str, where: str = "") -> Step:
+    """Groups of a user's events, numbered through in the order they began."""
+    return Step(
+        f"{kind}s",
+        f"SELECT {key}, CAST(row_number() OVER (ORDER BY user_code, started, first_row) - 1 AS INTEGER) AS {kind}"
+        f" FROM (SELECT {key}, min(timestamp) AS started, min(row_id) AS first_row FROM events {where}"
+        f" GROUP BY {key}) AS grouped",
+        table=f"{kind}s",
+    )
 
 
 def _filter(name: str, condition: str, why: str) -> Step:
     return Step(name, f"SELECT * FROM events WHERE {condition}", why)
 
 
-def _keys(kind: str, ids: str) -> Step:
+def _keys(kind: str) -> Step:
     return Step(
         f"{kind} keys",
-        f"SELECT {kind}_id, CAST(row_number() OVER (ORDER BY {kind}_id) - 1 AS INTEGER) AS {kind}_key"
-        f" FROM ({ids}) AS ids",
+        f"SELECT {kind}_id, CAST(row_number() OVER (ORDER BY {kind}_id) - 1 AS INTEGER) AS {kind}_key FROM"
+        f" (SELECT DISTINCT {kind}_id FROM events WHERE {kind}_id <> '') AS ids",
         table=f"{kind}_keys",
     )
 
