@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PORT ?= 8765
 
-.PHONY: demo test check serve notebook lock clean
+.PHONY: demo test check notebook lock clean
 
 demo: $(READY) ## data, seven models compared, report, verified bundle, served answer
-	$(BIN)/python experiments/demo.py --port $(PORT)
+	$(BIN)/recsys-lab data describe
+	$(BIN)/recsys-lab compare
+	$(BIN)/recsys-lab report
+	$(BIN)/recsys-lab export best
+	$(BIN)/python experiments/ask.py --port $(PORT)
 
 test: $(READY) ## the test suite
 	$(BIN)/python -m pytest

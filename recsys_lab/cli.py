@@ -213,7 +213,7 @@ def show_config(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: 
     config = _config(overrides, conf_dir)
     if as_json:
         return _print_json(config.tree)
-    return print(config.to_yaml(), end="")  # noqa: T201
+    return print(config.to_yaml(), end="")
 
 
 def main() -> None:
@@ -223,10 +223,10 @@ def main() -> None:
     try:
         app()
     except (RecsysLabError, ServingError) as error:
-        print(f"recsys-lab: {error}", file=sys.stderr)  # noqa: T201
+        print(f"recsys-lab: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("recsys-lab: interrupted; nothing half-written is kept", file=sys.stderr)  # noqa: T201
+        print("recsys-lab: interrupted; nothing half-written is kept", file=sys.stderr)
         sys.exit(130)
 
 
@@ -260,7 +260,7 @@ def _print(what: Any) -> None:
 
 
 def _print_json(what: Any) -> None:
-    print(json.dumps(what, indent=2))  # noqa: T201
+    print(json.dumps(what, indent=2))
 
 
 def _table(*headers: str, title: str | None = None) -> Any:
