@@ -38,7 +38,7 @@ def browse(choice: Choice, habits: Habits, n_events: int) -> Visits:
         now = crowd.now[users]
         drawn = (rng.random((len(users), 1)) >= np.cumsum(chances, axis=1)).sum(axis=1)
         item, reason = crowd.pick(users, np.minimum(drawn, Reason.FRESH))
-        odds = habits.cart_odds + habits.cart_liking * choice.liking(users, now, item) + bonus[reason]
+        odds = habits.cart_odds + habits.cart_liking * choice.preference(users, now, item) + bonus[reason]
         carted = rng.random(len(users)) < 1 / (1 + np.exp(-odds))
         stay = 6 + rng.exponential(45, len(users)).astype(np.int64)
         paid = carted & crowd.buying[users]

@@ -55,6 +55,12 @@ class Choice:
         fit: NDArray[np.float64] = np.einsum("nd,nd->n", taste, self.assortment.vectors[items])
         return fit - 0.5 * self.shoppers.thrift[users] * self.assortment.dearness[items]
 
+    def preference(self, users: Ints, times: Ints, items: Ints) -> NDArray[np.float64]:
+        """The liking of an item over its shelf's, [N]."""
+        taste = self.shoppers.taste(users, self.hours.share(times))
+        shelf = self.assortment.shelf_vectors[self.assortment.shelf[items]]
+        return self.liking(users, times, items) - np.einsum("nd,nd->n", taste, shelf)
+
     def _best(self, wish: NDArray[np.float64]) -> Ints:
         """A draw from the softmax of each row (Gumbel-max)."""
         best: Ints = np.argmax(wish + self.rng.gumbel(size=wish.shape), axis=1)

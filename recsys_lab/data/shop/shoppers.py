@@ -20,7 +20,7 @@ ATTRIBUTES: Final = {
 }
 USER_ID = "u{:06d}"
 SEGMENTS = 6
-SEGMENT_SHARE = 0.35  # of the variance of taste: what the segment explains
+SEGMENT_SHARE = 0.45  # of the variance of taste: what the segment explains
 ACTIVITY_SIGMA, ACTIVITY_CAP = 1.0, 12.0
 
 
