@@ -1,0 +1,32 @@
+"""The direction of a history: the mean of its items' vectors, where recent events count more."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class RecencyMean(nn.Module):
+    """Histories [B, T] → unit vectors [B, D]: each event counts half of one ``half_life`` events later.
+
+    A history without any vector, an empty one above all, gives zeros.
+    """
+
+    inputs = ("items",)
+
+    def __init__(self, vectors: NDArray[np.float32], *, half_life: float, max_history: int) -> None:
+        super().__init__()
+        self.vectors: Tensor
+        self.register_buffer("vectors", torch.from_numpy(vectors))
+        self.half_life = half_life
+        self.max_history = max_history
+
+    def forward(self, items: Tensor) -> Tensor:
+        recent = items[:, -self.max_history :]  # [B, T], the latest event last
+        length = recent.shape[1]
+        newer = (length - 1) - torch.arange(length, device=items.device)  # events after each place
+        weights = torch.exp2(-newer.to(self.vectors.dtype) / self.half_life) * (recent >= 0)  # [B, T]
+        total = (weights[:, None, :] @ self.vectors[recent.clamp(min=0)]).squeeze(1)  # [B, D]
+        return nn.functional.normalize(total, dim=1)

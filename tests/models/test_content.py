@@ -1,0 +1,72 @@
+"""Content vectors whose cosines are known, cold items, and the exported graph."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recsys_lab.data.catalogue import Catalogue
+from recsys_lab.data.log import InteractionLog
+from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.models.content import Content
+from tests.models.conformance import TOUCHED, RecommenderConformance, ask, checkerboard, colours
+from tests.models.onnx_graph import exported_run
+
+
+class TestContent(RecommenderConformance):
+    model = Content
+    settings = {"max_history": 12}
+
+    def test_it_fits_without_a_word_about_the_items(self) -> None:
+        with pytest.raises(ModelError, match="no item has a title, text, category, brand or price"):
+            self.build().fit(checkerboard())
+
+
+@pytest.fixture
+def genres() -> Content:
+    """Items 0 and 1 are comedies, 2 is a war film, 3 has no content, 4 is an untouched comedy."""
+    catalogue = Catalogue(
+        pd.DataFrame({"item_id": list("abcde"), "category": ["comedy", "comedy", "war", None, "comedy"]})
+    )
+    log = InteractionLog.from_events(np.array([0, 0, 0]), np.array([1, 2, 3]), np.arange(3), n_items=5)
+    return Content(half_life_events=1.0).fit(log, catalogue=catalogue)
+
+
+def test_recent_events_weigh_more(genres: Content) -> None:
+    """With a half-life of one event, war then comedy is the direction (comedy 1, war ½)."""
+    scores = genres.score(ask([[2, 1]]))[0]
+    np.testing.assert_allclose(scores, np.array([1, 1, 0.5, 0, 1]) / np.sqrt(1.25), rtol=1e-6)
+
+
+def test_untouched_items_are_candidates_and_items_without_content_are_not(genres: Content) -> None:
+    assert genres.candidates.tolist() == [True, True, True, False, True]
+    lists = genres.recommend(ask([[1]]), 5)
+    assert lists.items.tolist() == [[0, 4, 2, -1, -1]]
+
+
+def test_vectors_are_reduced_to_the_dimensions_asked_for() -> None:
+    model = Content(dimensions=4).fit(checkerboard(), catalogue=colours())
+    assert model.item_vectors().shape == (TOUCHED + 2, 4)
+    np.testing.assert_allclose(np.linalg.norm(model.item_vectors(), axis=1), 1, rtol=1e-5)
+    assert (model.recommend(ask([[1, 3]]), 5).items % 2 == 1).all()
+
+
+def test_the_exported_graph_answers_like_torch(tmp_path: Path) -> None:
+    model = Content(max_history=6).fit(checkerboard(), catalogue=colours())
+    batches = [
+        ask([[0, 2, 4], [], [1, 1, 3], list(range(14)), [5]]).padded(50)["items"],
+        ask([[7]]).padded(50)["items"],
+        ask([[], []]).padded(50)["items"],
+    ]
+    module = model.query_module()
+    for items, answer in zip(batches, exported_run(module, tmp_path, batches), strict=True):
+        np.testing.assert_allclose(answer, module(torch.from_numpy(items)).numpy(), rtol=1e-4, atol=1e-6)
+        assert not answer[(items < 0).all(axis=1)].any()
+
+
+@pytest.mark.parametrize("name", ["dimensions", "half_life_events", "max_history", "max_features", "price_buckets"])
+def test_settings_that_cannot_work_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: 0"):
+        Content(**{name: 0})
