@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from serving_min.errors import BundleError, RequestError
 from serving_min.messages import Filters
 
-ALWAYS = np.iinfo(np.int64).min  # available since ever
+ALWAYS = -(1 << 63)  # available since ever
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Items:
             titles=_texts(table, "title"),
             category=_labels(table, "category"),
             brand=_labels(table, "brand"),
-            price=_numbers(table, "price", pa.float64(), np.nan),
+            price=_numbers(table, "price", pa.float64(), nan),
             available_from=_numbers(table, "available_from", pa.int64(), ALWAYS),
         )
 
@@ -105,6 +105,9 @@ class Items:
         return np.logical_and.reduce(masks) if masks else None
 
 
+# Lists and not pyarrow's own to_numpy or fill_null: those import pandas where it is installed.
+
+
 def _texts(table: pa.Table, name: str) -> list[str | None] | None:
     if name not in table.column_names:
         return None
@@ -113,15 +116,16 @@ def _texts(table: pa.Table, name: str) -> list[str | None] | None:
 
 
 def _labels(table: pa.Table, name: str) -> Labels | None:
-    if name not in table.column_names:
+    texts = _texts(table, name)
+    if texts is None:
         return None
-    encoded = table[name].cast(pa.large_string()).combine_chunks().dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int32)
-    return Labels(codes, encoded.dictionary.to_pylist())
+    names = sorted({text for text in texts if text is not None})
+    position = {name: code for code, name in enumerate(names)}
+    return Labels(np.array([-1 if text is None else position[text] for text in texts], np.int32), names)
 
 
 def _numbers(table: pa.Table, name: str, kind: pa.DataType, missing: float) -> NDArray[Any] | None:
     if name not in table.column_names:
         return None
-    numbers: NDArray[Any] = table[name].cast(kind).combine_chunks().fill_null(missing).to_numpy()
-    return numbers
+    numbers = table[name].cast(kind).to_pylist()
+    return np.array([missing if number is None else number for number in numbers], type(missing))

@@ -1,0 +1,33 @@
+"""``python -m serving_min BUNDLE``: answer requests from a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from serving_min.errors import ServingError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m serving_min", description="Answer requests from a bundle.")
+    parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default %(default)s)")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises it again
+    from serving_min.server import serve
+
+    try:
+        serve(given.bundle, given.host, given.port)
+    except ServingError as error:
+        sys.stderr.write(f"serving_min: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

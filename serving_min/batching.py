@@ -1,0 +1,84 @@
+"""Answers off the event loop, in batches that need no timer.
+
+One worker thread takes whatever has queued, while the next batch forms behind its back: alone,
+a request waits for nobody; under load, many share one run of the model. The queue is bounded,
+since a request that waits too long is better refused at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Generic, TypeVar
+
+from serving_min.errors import BusyError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Job, Result]):
+    """Calls ``answer`` with at most ``largest`` jobs at a time, at most ``waiting`` in the queue."""
+
+    def __init__(self, answer: Callable[[list[Job]], list[Result]], *, largest: int = 32, waiting: int = 512) -> None:
+        self.answer, self.largest, self.waiting = answer, largest, waiting
+        self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, name="batcher", daemon=True)
+
+    @property
+    def full(self) -> bool:
+        return self._queue.qsize() >= self.waiting
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Answer what is queued, then end."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def submit(self, job: Job) -> Result:
+        """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
+        if self.full:
+            raise BusyError(f"{self.waiting} requests are waiting already; try again in a second")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.put((job, future))
+        return await future
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ended = [first], False
+            while len(batch) < self.largest and not ended:
+                try:
+                    entry = self._queue.get_nowait()
+                except Empty:
+                    break
+                if entry is None:
+                    ended = True
+                else:
+                    batch.append(entry)
+            outcomes = self._outcomes([job for job, _ in batch])
+            loop = batch[0][1].get_loop()
+            loop.call_soon_threadsafe(_deliver, [future for _, future in batch], outcomes)
+            if ended:
+                return
+
+    def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
+        try:
+            return [*self.answer(jobs)]
+        except Exception as error:
+            if len(jobs) == 1:
+                return [error]
+            return [outcome for job in jobs for outcome in self._outcomes([job])]  # one bad job must not spoil the rest
+
+
+def _deliver(futures: list[asyncio.Future[Result]], outcomes: list[Result | Exception]) -> None:
+    for future, outcome in zip(futures, outcomes, strict=True):
+        if future.done():  # the client has gone
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -1,0 +1,108 @@
+"""JSON over HTTP: bodies of limited size in, answers and problems out, an id on each."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+from uuid import uuid4
+
+import msgspec
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
+
+from serving_min.errors import BusyError, RequestError, UnknownItemError
+from serving_min.messages import Problem
+
+LARGEST_BODY = 1 << 20  # bytes
+REQUEST_ID = "X-Request-Id"
+ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+async def read_body(request: Request) -> bytes:
+    """Raises HTTPException 413 as soon as more than 1 MiB has come in."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
+    return bytes(body)
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """``content`` is encoded, unless it is JSON already (bytes)."""
+    encoded = content if isinstance(content, bytes) else msgspec.json.encode(content)
+    return Response(encoded, status, headers, "application/json")
+
+
+def _problem(status: int, what: str, **headers: str) -> Response:
+    return json_response(Problem(what), status, headers)
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    refusal = cast(HTTPException, error)
+    headers = dict(refusal.headers or {})
+    what = refusal.detail
+    if refusal.status_code == 404:
+        what = f"no route {request.url.path}; see /docs"
+    if refusal.status_code == 405:
+        what = f"{request.url.path} does not take {request.method}; use {headers.get('Allow')}"
+    return _problem(refusal.status_code, what, **headers)
+
+
+def _on_no_json(_: Request, error: Exception) -> Response:
+    return _problem(422, f"the body is not JSON: {error}")
+
+
+def _on_unfit(_: Request, error: Exception) -> Response:
+    return _problem(422, str(error))
+
+
+def _on_unknown_item(_: Request, error: Exception) -> Response:
+    return _problem(404, str(error))
+
+
+def _on_busy(_: Request, error: Exception) -> Response:
+    return _problem(503, str(error), **{"Retry-After": "1"})
+
+
+def _on_bug(_: Request, __: Exception) -> Response:
+    return _problem(500, "internal error; the server's log has the traceback")
+
+
+PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
+    HTTPException: _on_http,
+    msgspec.DecodeError: _on_no_json,
+    UnicodeDecodeError: _on_no_json,
+    msgspec.ValidationError: _on_unfit,
+    RequestError: _on_unfit,
+    UnknownItemError: _on_unknown_item,
+    BusyError: _on_busy,
+    Exception: _on_bug,
+}
+
+
+class RequestIds:
+    """Middleware: each response carries the request's ``X-Request-Id``, or a new one.
+
+    It stands in a header, so that equal requests have equal bodies.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        identity = given if ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID] = identity
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)

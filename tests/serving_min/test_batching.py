@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+from threading import Event
+
+import pytest
+
+from serving_min.batching import Batcher
+from serving_min.errors import BusyError
+
+
+def test_what_queues_while_one_is_answered_is_answered_together() -> None:
+    batches: list[list[int]] = []
+    go_on = Event()
+
+    def double(jobs: list[int]) -> list[int]:
+        go_on.wait(5)
+        batches.append(jobs)
+        return [2 * job for job in jobs]
+
+    async def run() -> list[int]:
+        batcher = Batcher(double, largest=4)
+        batcher.start()
+        first = asyncio.create_task(batcher.submit(0))
+        while batcher._queue.qsize() or not first.get_coro():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)  # the worker holds the first one now
+        rest = [asyncio.create_task(batcher.submit(job)) for job in range(1, 7)]
+        await asyncio.sleep(0)
+        go_on.set()
+        results = await asyncio.gather(first, *rest)
+        await batcher.stop()
+        return results
+
+    assert asyncio.run(run()) == [0, 2, 4, 6, 8, 10, 12]
+    assert batches == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+def test_one_bad_job_does_not_spoil_its_batch() -> None:
+    def invert(jobs: list[int]) -> list[float]:
+        return [1 / job for job in jobs]
+
+    async def run() -> list[float | BaseException]:
+        batcher = Batcher(invert)
+        tasks = [asyncio.create_task(batcher.submit(job)) for job in (1, 0, 4)]
+        await asyncio.sleep(0)
+        batcher.start()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await batcher.stop()
+        return results
+
+    good, bad, other = asyncio.run(run())
+    assert (good, other) == (1, 0.25)
+    assert isinstance(bad, ZeroDivisionError)
+
+
+def test_a_full_queue_refuses_and_stop_answers_what_waits() -> None:
+    async def run() -> list[int]:
+        batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, waiting=2)
+        tasks = [asyncio.create_task(batcher.submit(job)) for job in range(2)]
+        await asyncio.sleep(0)
+        assert batcher.full
+        with pytest.raises(BusyError, match="2 requests are waiting"):
+            await batcher.submit(9)
+        batcher.start()
+        await batcher.stop()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(run()) == [0, 1]
+
+
+def test_a_client_that_left_harms_nobody() -> None:
+    async def run() -> int:
+        batcher: Batcher[int, int] = Batcher(lambda jobs: jobs)
+        gone, there = (asyncio.create_task(batcher.submit(job)) for job in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        batcher.start()
+        result = await there
+        await batcher.stop()
+        return result
+
+    assert asyncio.run(run()) == 1

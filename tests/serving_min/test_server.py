@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from serving_min.messages import Golden
+from tests.serving_min.handmade import write_bundle
+from tests.serving_min.process import ROOT, command, running
+
+
+def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("kind", ["vector", "neighbours", "static"])
+def test_golden_requests_over_http_and_a_quiet_end(bundles: dict[str, Path], kind: str) -> None:
+    with running(bundles[kind]) as server:
+        assert f"test-{kind} 1: 6 items at http://127.0.0.1:" in server.ready
+        for line in (bundles[kind] / "golden.jsonl").read_bytes().splitlines():
+            golden = msgspec.json.decode(line, type=Golden)
+            response = httpx.post(f"{server.address}/v1/recommend", content=bytes(golden.request))
+            assert response.content == bytes(golden.answer)
+        assert server.terminate() == 0
+
+
+def test_many_clients_at_once_get_their_own_answers(bundles: dict[str, Path]) -> None:
+    wanted = dict.fromkeys(("A", "D", "AB", "DE", ""))
+    mixed: list[str] = []
+
+    def ask(address: str, history: str) -> None:
+        with httpx.Client(base_url=address) as client:
+            for _ in range(8):
+                answer = client.post("/v1/recommend", json={"history": list(history), "k": 2}).json()
+                if answer["items"] != wanted[history]:
+                    mixed.append(history)
+
+    with running(bundles["vector"]) as server:
+        for history in wanted:
+            body = {"history": list(history), "k": 2}
+            wanted[history] = httpx.post(f"{server.address}/v1/recommend", json=body).json()["items"]
+        threads = [threading.Thread(target=ask, args=(server.address, history)) for history in wanted for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert mixed == []
+
+
+def test_sigterm_lets_a_request_finish(bundles: dict[str, Path]) -> None:
+    body = json.dumps({"history": ["A"], "k": 1}).encode()
+    head = f"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with running(bundles["vector"]) as server:
+        port = int(server.address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as half:
+            half.sendall(head + body[:5])
+            time.sleep(0.2)
+            server.process.terminate()
+            time.sleep(0.3)
+            half.sendall(body[5:])
+            answered = half.recv(65536)
+        assert answered.startswith(b"HTTP/1.1 200 OK")
+        assert server.process.wait(20) == 0
+
+
+def test_a_damaged_bundle_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "b", "static")
+    (folder / "items.arrow").write_bytes(b"")
+    done = start(folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "items.arrow: 0 bytes where the manifest says" in done.stderr
+    assert start(tmp_path / "nowhere").stderr.startswith(f"serving_min: {tmp_path / 'nowhere'}: no manifest.json here")
+
+
+def test_a_port_in_use_is_one_line_and_exit_2(bundles: dict[str, Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = start(bundles["static"], "--port", str(port))
+    assert done.returncode == 2
+    says = f"serving_min: cannot listen on 127.0.0.1 port {port}: Address already in use; choose another"
+    assert done.stderr == f"{says} --port or --host\n"
+    assert "cannot listen on 127.0.0.1 port 70000" in start(bundles["static"], "--port", "70000").stderr
+
+
+def test_the_server_imports_neither_the_lab_nor_torch(bundles: dict[str, Path]) -> None:
+    program = (
+        "import sys, serving_min.server as server, serving_min.bundle as bundle\n"
+        "from serving_min.engine import Engine\n"
+        "from serving_min.messages import Request\n"
+        f"Engine(bundle.Bundle.load({str(bundles['vector'])!r})).recommend([Request(history=['A'])])\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert {"faiss", "onnxruntime", "starlette"} <= imported
+    forbidden = [
+        "recsys_lab",
+        "torch",
+        "pandas",
+        "hydra",
+        "omegaconf",
+        "lightning",
+        "pytorch_lightning",
+        "scipy",
+        "onnx",
+    ]
+    assert not imported.intersection(forbidden)
