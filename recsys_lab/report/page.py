@@ -1,0 +1,118 @@
+"""A comparison as one self-contained HTML page: no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys_lab.atomic import replacing
+from recsys_lab.evaluation import Evaluation
+from recsys_lab.report import buckets, plots
+from recsys_lab.report.figures import svg
+from recsys_lab.report.leaderboard import Board, label, other_metrics, verdicts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BESIDE_THE_PRIMARY = (
+    "precision",
+    "recall",
+    "ndcg",
+    "hit_rate",
+    "mrr",
+    "map",
+    "coverage",
+    "category_diversity",
+    "content_diversity",
+    "novelty",
+    "gini",
+)
+
+
+def write_report(board: Board, evaluations: Mapping[str, Evaluation], path: Path) -> Path:
+    """Write the page and return its path. ``evaluations`` holds each model's, for the figures by group."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    pages = Environment(
+        loader=PackageLoader("recsys_lab.report", "."),
+        autoescape=select_autoescape(["j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {
+        "label": label,
+        "moment": _moment,
+        "flat": _flat,
+        "plain": _plain,
+        "seconds": _seconds,
+        "signed": _signed,
+    }
+    html = pages.get_template("page.html.j2").render(
+        board=board,
+        verdicts=verdicts(board),
+        comparisons={comparison["model"]: comparison for comparison in board["comparisons"]},
+        others=other_metrics(board, BESIDE_THE_PRIMARY),
+        figures=_figures(board, evaluations),
+    )
+    with replacing(path) as beside:
+        beside.write_text(html, encoding="utf-8")
+    return path
+
+
+def _figures(board: Board, evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
+    """The SVG of each figure that these results allow, by name."""
+    tables = {entry["model"]: evaluations[entry["model"]].per_query for entry in board["models"]}
+    any_table = next(iter(tables.values()))
+    primary = board["primary"]
+    lengths = buckets.of_equal_size(any_table["history_length"].to_numpy())
+    popularity = buckets.of_equal_size(any_table["target_popularity"].to_numpy())
+    draw: dict[str, Callable[[], Figure | None]] = {
+        "ranking": lambda: plots.ranking(board),
+        "by_cutoff": lambda: plots.by_cutoff(board),
+        "trade_offs": lambda: plots.trade_offs(board),
+        "by_history": lambda: plots.by_group(tables, primary, lengths, "events in the history"),
+        "by_popularity": lambda: plots.by_group(
+            tables, primary, popularity, "training events of the wanted items, mean"
+        ),
+        "training": lambda: plots.training(board),
+    }
+    return {name: drawn for name, function in draw.items() if (drawn := svg(function)) is not None}
+
+
+def _moment(time: int | str) -> str:
+    """Epoch seconds or an ISO time, for readers."""
+    known = datetime.fromisoformat(time) if isinstance(time, str) else datetime.fromtimestamp(time, UTC)
+    return f"{known.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 60 else f"{value // 60:.0f} min {value % 60:02.0f} s"
+
+
+def _plain(value: Any) -> str:
+    """A setting as a reader would write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(part) for part in value) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": part for inner, part in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
