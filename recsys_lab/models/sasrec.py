@@ -25,6 +25,7 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel, at_least
+from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.losses import full_softmax, sampled_softmax
 from recsys_lab.nn.negatives import NegativeSampler
 from recsys_lab.nn.sequences import WindowBatches, Windows, seen_before
@@ -41,8 +42,8 @@ class Block(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.merge = nn.Linear(width, width)
         self.before_mixing = nn.LayerNorm(width)
-        self.mix = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width))
-        self.dropout = nn.Dropout(dropout)
+        self.mix = nn.Sequential(nn.Linear(width, width), nn.GELU(), Dropout(dropout), nn.Linear(width, width))
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
         """[B, T, D] → [B, T, D], or [B, 1, D] for the last position alone; ``visible`` bool [B, 1, T, T]."""
@@ -75,7 +76,7 @@ class SelfAttention(nn.Module):
         self.items = nn.Embedding(n_items, width)
         self.events = nn.Embedding(n_events, width) if n_events else None
         self.positions = nn.Embedding(max_history, width)  # row L - 1 belongs to the latest event
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         for module in self.modules():

@@ -1,0 +1,291 @@
+"""One tower encodes the item, one the query, and their inner product is the score.
+
+Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016 (section 3: the
+query tower); Yi et al., "Sampling-Bias-Corrected Neural Modeling", RecSys 2019 (section 3: the
+batch's items as negatives, corrected by how often they are drawn); Yang et al., "Mixed Negative
+Sampling", WWW 2020 (section 3.2: uniform draws among them, for items that no batch holds).
+
+Shapes: B batch, T history length, L ``max_history``, D width, I items, F text features, A attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recsys_lab.data.fold import Fold
+from recsys_lab.data.log import InteractionLog
+from recsys_lab.models.base import Arrays
+from recsys_lab.models.neural import NeuralModel, at_least
+from recsys_lab.nn.dropout import Dropout
+from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday
+from recsys_lab.nn.losses import sampled_softmax
+from recsys_lab.nn.sequences import ExampleBatches, Examples, seen_before
+
+UNKNOWN = 0  # the row of the id table for items without a training event
+ITEMS_AT_ONCE = 1 << 16
+
+
+class ItemTower(nn.Module):
+    """Item codes → vectors from the id, the text, category, brand and price bucket.
+
+    Every now and then the id is withheld (``id_dropout``), so that features alone learn to place
+    an item; an item without training events never has one.
+    """
+
+    text: Tensor
+    labels: Tensor
+    id_rows: Tensor
+
+    def __init__(
+        self, features: ItemFeatures, id_rows: NDArray[np.int64], width: int, dropout: float, id_dropout: float
+    ) -> None:
+        super().__init__()
+        self.id_dropout = id_dropout
+        self.register_buffer("text", torch.from_numpy(features.text))  # [I, F]
+        self.register_buffer("labels", torch.from_numpy(features.labels))  # [I, 3]
+        self.register_buffer("id_rows", torch.from_numpy(id_rows))  # [I]
+        self.ids = nn.Embedding(int(id_rows.max(initial=0)) + 1, width)
+        self.tables = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in features.sizes)
+        self.from_text = nn.Linear(features.text.shape[1], width) if features.text.shape[1] else None
+        self.mix = mixer(width, width, dropout)
+        for table in (self.ids, *self.tables):
+            nn.init.normal_(table.weight, std=0.1)
+
+    def inputs(self, codes: Tensor) -> Tensor:
+        """What is known of the items, before the tower's layers: codes [...] → [..., D]."""
+        rows = self.id_rows[codes]
+        if self.training and self.id_dropout:
+            withheld = torch.rand(rows.shape, device=rows.device) < self.id_dropout
+            rows = rows.masked_fill(withheld, UNKNOWN)
+        known: Tensor = self.ids(rows)
+        for column, table in enumerate(self.tables):
+            known = known + table(self.labels[codes, column])
+        if self.from_text is not None:
+            known = known + self.from_text(self.text[codes])
+        return known
+
+    def forward(self, codes: Tensor) -> Tensor:
+        known = self.inputs(codes)
+        return functional.normalize(known + self.mix(known), dim=-1)
+
+
+class QueryTower(nn.Module):
+    """The history's items, pooled by attention, and the context → a vector.
+
+    Attention sees the item, the kind of event, its age and its place counted from the end.
+    """
+
+    largest: Tensor  # [A] codes; a larger one was not known in training
+
+    def __init__(self, n_events: int, attribute_sizes: Sequence[int], max_history: int, width: int, dropout: float):
+        super().__init__()
+        self.max_history = max_history
+        self.attend = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        self.event_weight = nn.Embedding(n_events, 1)
+        self.place_weight = nn.Embedding(max_history, 1)  # row L - 1 belongs to the latest event
+        self.age_weight = nn.Parameter(torch.tensor(-0.1))
+        self.hour = nn.Embedding(HOURS, width)
+        self.weekday = nn.Embedding(WEEKDAYS, width)
+        self.pause = nn.Linear(1, width)
+        self.register_buffer("largest", torch.tensor(attribute_sizes, dtype=torch.long) - 1, persistent=False)
+        self.attributes = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in attribute_sizes)
+        self.mix = mixer(3 * width, width, dropout)
+        for table in (self.event_weight, self.place_weight):
+            nn.init.zeros_(table.weight)
+        for table in (self.hour, self.weekday, *self.attributes):
+            nn.init.normal_(table.weight, std=0.01)
+
+    def forward(
+        self, known: Tensor, real: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None
+    ) -> Tensor:
+        """``known`` [B, T, D] item inputs, ``real`` [B, T] where they are no padding → [B, D]."""
+        length = known.shape[1]
+        places = torch.arange(length, device=known.device) + (self.max_history - length)
+        elapsed = torch.log1p(ages)
+        attention = self.attend(known)[..., 0] + self.place_weight(places)[:, 0] + self.age_weight * elapsed
+        attention = attention + self.event_weight(events.clamp(0, self.event_weight.num_embeddings - 1))[..., 0]
+        shares = attention.masked_fill(~real, -1e9).softmax(dim=1) * real  # all zero for an empty history
+        pooled = (shares[..., None] * known).sum(dim=1)
+        latest = known[:, -1] * real[:, -1:]
+        hour, weekday = hour_and_weekday(now)
+        context = self.hour(hour) + self.weekday(weekday) + self.pause(elapsed[:, -1:] / 10)
+        if attributes is not None:
+            codes = torch.minimum(attributes, self.largest).clamp(min=0)
+            for column, table in enumerate(self.attributes):
+                context = context + table(codes[:, column])
+        return functional.normalize(pooled + self.mix(torch.cat([pooled, latest, context], dim=-1)), dim=-1)
+
+
+class Towers(nn.Module):
+    def __init__(self, items: ItemTower, queries: QueryTower) -> None:
+        super().__init__()
+        self.items = items
+        self.queries = queries
+
+
+class InBatch(nn.Module):
+    """The loss of a batch of examples: each one's item against all others of the batch and some uniform draws."""
+
+    shares: Tensor
+    candidates: Tensor
+
+    def __init__(
+        self, network: Towers, shares: NDArray[np.float32], candidates: NDArray[np.int64], uniform: int, heat: float
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.uniform = uniform
+        self.heat = heat
+        self.register_buffer("shares", torch.from_numpy(shares), persistent=False)  # [I] of the training events
+        self.register_buffer("candidates", torch.from_numpy(candidates), persistent=False)  # codes of items to draw
+
+    def forward(self, batch: Examples) -> Tensor:
+        towers = self.network
+        known = towers.items.inputs(batch.items.clamp(min=0))
+        queries = towers.queries(known, batch.items >= 0, batch.events, batch.ages, batch.now, batch.attributes)
+        drawn = self.candidates[torch.randint(len(self.candidates), (self.uniform,), device=queries.device)]
+        items = torch.cat([batch.targets, drawn])
+        logits = queries @ towers.items(items).T / self.heat
+        chance = len(batch.targets) * self.shares[items] + self.uniform / len(self.candidates)
+        hits = batch.targets[:, None] == items
+        return sampled_softmax(logits.diagonal(), logits, (chance / len(items)).log(), hits)
+
+
+class HistoryQuery(nn.Module):
+    """The query tower over fixed item inputs [I, D], as it is exported."""
+
+    known: Tensor
+
+    def __init__(self, known: Tensor, tower: QueryTower) -> None:
+        super().__init__()
+        self.register_buffer("known", known)
+        self.tower = tower
+        self.inputs = ("items", "events", "ages", "now") + (("attributes",) if len(tower.attributes) else ())
+
+    def forward(
+        self, items: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None = None
+    ) -> Tensor:
+        latest = slice(-self.tower.max_history, None)
+        items = items[:, latest]
+        query: Tensor = self.tower(
+            self.known[items.clamp(min=0)], items >= 0, events[:, latest], ages[:, latest], now, attributes
+        )
+        return query
+
+
+class TwoTower(NeuralModel):
+    """Vectors for items from id and content, for queries from history and context; all of length 1.
+
+    ``examples_per_user`` random events of each user are asked for in an epoch. An item that nobody
+    touched is a candidate if the catalogue says anything about it. With ``exclude_seen`` events that
+    repeat an item of the user's past are not asked for, and validation follows suit.
+    """
+
+    network: Towers
+    _vectors: NDArray[np.float32]
+    _query: HistoryQuery
+
+    def __init__(
+        self,
+        *,
+        width: int = 64,
+        text_width: int = 64,
+        dropout: float = 0.1,
+        id_dropout: float = 0.1,
+        max_history: int = 50,
+        temperature: float = 0.1,
+        uniform_negatives: int = 256,
+        examples_per_user: int = 10,
+        batch_size: int = 512,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        clip: float = 1.0,
+        max_epochs: int = 30,
+        patience: int = 3,
+        exclude_seen: bool = False,
+        trainer: Mapping[str, Any] | None = None,
+        seed: int = 7,
+    ) -> None:
+        at_least(1, width=width, max_history=max_history, examples_per_user=examples_per_user)
+        at_least(1, batch_size=batch_size, max_epochs=max_epochs, patience=patience)
+        at_least(0, text_width=text_width, uniform_negatives=uniform_negatives)
+        at_least(0, dropout=dropout, id_dropout=id_dropout)
+        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
+        at_least(0.001, temperature=temperature)
+        self.width = width
+        self.text_width = text_width
+        self.dropout = dropout
+        self.id_dropout = id_dropout
+        self.max_history = max_history
+        self.temperature = temperature
+        self.uniform_negatives = uniform_negatives
+        self.examples_per_user = examples_per_user
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.exclude_seen = exclude_seen
+        self.trainer = dict(trainer or {})
+        self.seed = seed
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        return self._vectors
+
+    def query_module(self) -> nn.Module:
+        return self._query
+
+    def _learn(self, log: InteractionLog, valid: Fold | None) -> None:
+        counts = log.item_counts()
+        features = ItemFeatures.of(self.catalogue, self.text_width, self.seed)
+        self.candidates = (counts > 0) | features.known
+        id_rows = np.where(counts > 0, (counts > 0).cumsum(), UNKNOWN)
+        sizes = [max(len(values), 1) for _, values in log.attribute_names]
+        self.network = self._towers(features, id_rows, len(log.event_names), sizes)
+        objective = InBatch(
+            self.network,
+            (counts / counts.sum()).astype(np.float32),
+            np.flatnonzero(self.candidates),
+            self.uniform_negatives,
+            self.temperature,
+        )
+        skip = seen_before(log) if self.exclude_seen else None
+        batches = ExampleBatches(log, self.max_history, self.batch_size, self.seed, self.examples_per_user, skip)
+        self._train(objective, batches, valid)
+
+    def _ready(self) -> None:
+        items = self.network.items.eval()
+        with torch.no_grad():
+            blocks = torch.split(torch.arange(len(items.id_rows)), ITEMS_AT_ONCE)
+            self._vectors = torch.cat([items(codes) for codes in blocks]).numpy()
+            known = torch.cat([items.inputs(codes) for codes in blocks])
+        self._query = HistoryQuery(known, self.network.queries)
+
+    def _towers(
+        self, features: ItemFeatures, id_rows: NDArray[np.int64], n_events: int, attribute_sizes: Sequence[int]
+    ) -> Towers:
+        return Towers(
+            ItemTower(features, id_rows, self.width, self.dropout, self.id_dropout),
+            QueryTower(n_events, attribute_sizes, self.max_history, self.width, self.dropout),
+        )
+
+    def _build(self, arrays: Arrays) -> nn.Module:
+        sizes = tuple(len(arrays[f"items.tables.{column}.weight"]) for column in range(arrays["items.labels"].shape[1]))
+        features = ItemFeatures(arrays["items.text"], arrays["items.labels"], sizes)
+        attributes = [name for name in arrays if name.startswith("queries.attributes.")]
+        attribute_sizes = [len(arrays[f"queries.attributes.{column}.weight"]) for column in range(len(attributes))]
+        n_events = len(arrays["queries.event_weight.weight"])
+        return self._towers(features, arrays["items.id_rows"], n_events, attribute_sizes)
+
+
+def mixer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    """One hidden layer, to be added to what it is given."""
+    return nn.Sequential(nn.Linear(inputs, 2 * outputs), nn.GELU(), Dropout(dropout), nn.Linear(2 * outputs, outputs))
