@@ -132,3 +132,11 @@ def test_rank_asks_the_model(exclude_seen: bool) -> None:
     lists = rank(model, asked, 5, exclude_seen)
     assert (4 in lists.items[2]) is not exclude_seen
     assert 4 in lists.items[0]
+
+
+def test_every_metric_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    summary = evaluate(LISTS, fold(TARGETS), cutoffs=(3,), content=np.eye(5, dtype=np.float32)).summary
+    assert len(summary) == 12
+    for metric in summary:
+        assert f"`{metric.replace('@3', '@k')}`" in page
