@@ -143,6 +143,14 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
+def manifest_schema() -> bytes:
+    """The JSON schema of ``manifest.json``, as it stands in ``export/manifest.schema.json``."""
+    schema = msgspec.json.schema(Manifest)
+    schema["$defs"]["Manifest"]["required"].append("format")  # a default for the writer; a must in the file
+    described = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
+
+
 class _Format(Struct):
     format: int
 

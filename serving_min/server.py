@@ -37,7 +37,7 @@ def serve(bundle: Path | str, host: str = "127.0.0.1", port: int = 8000) -> None
         ready = f"{manifest.name} {manifest.version}: {len(engine.bundle.items):,} items at {where} (see {where}/docs)"
         config = uvicorn.Config(
             create_app(engine),
-            loop="uvloop",
+            loop="auto",  # uvloop, where it exists
             http="httptools",
             lifespan="on",
             log_level="warning",
