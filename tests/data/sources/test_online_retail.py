@@ -59,7 +59,7 @@ def test_cancellations_can_stay_as_events(tmp_path: Path) -> None:
     loaded = Loaded(OnlineRetail(path, cancellations="keep"))
     assert set(loaded.events()) == {*PURCHASES, ("7", "10001", YEAR_2010 + 2 * DAY, "cancellation", -2.0)}
     assert "cancellations" not in loaded.dropped
-    with pytest.raises(ConfigError, match="cancellations.*'undo'.*drop or keep"):
+    with pytest.raises(ConfigError, match=r"cancellations.*'undo'.*drop or keep"):
         OnlineRetail(path, cancellations="undo")
 
 

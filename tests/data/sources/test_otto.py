@@ -66,7 +66,7 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="the first is 'noon'"):
         Loaded(Otto(path))
     write(path, lines(SESSIONS[0]) + "{broken\n")
-    with pytest.raises(SourceError, match="cannot be read.*Malformed JSON"):
+    with pytest.raises(SourceError, match=r"cannot be read.*Malformed JSON"):
         Loaded(Otto(path))
 
 
