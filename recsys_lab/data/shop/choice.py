@@ -59,7 +59,8 @@ class Choice:
         """The liking of an item over its shelf's, [N]."""
         taste = self.shoppers.taste(users, self.hours.share(times))
         shelf = self.assortment.shelf_vectors[self.assortment.shelf[items]]
-        return self.liking(users, times, items) - np.einsum("nd,nd->n", taste, shelf)
+        own: NDArray[np.float64] = self.liking(users, times, items) - np.einsum("nd,nd->n", taste, shelf)
+        return own
 
     def _best(self, wish: NDArray[np.float64]) -> Ints:
         """A draw from the softmax of each row (Gumbel-max)."""

@@ -44,7 +44,8 @@ class Crowd:
         restock = errand < at_leisure
         self.now[users] = np.where(restock, np.maximum(errand, before + HOUR), at_leisure).astype(np.int64)
         self.session[users] += 1
-        self.carted[users[~self.paid[users]]] = NOTHING
+        self.carted[users[~self.paid[users]]] = NOTHING  # what was paid is remembered for one more session
+        self.paid[users] = False
         self.buying[users] = restock | (self.rng.random(len(users)) < habits.buying_session)
 
         fade = np.exp(-(self.now[users] - before) / DAY / habits.memory_days)

@@ -29,6 +29,10 @@ class Source(ABC):
     def name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
 
+    def settings(self) -> dict[str, Any]:
+        """What ``__init__`` was given; an attribute with a leading underscore is the source's own state."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
     @abstractmethod
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create the raw tables. Raises SourceError, SchemaError or EmptyDataError."""
@@ -51,8 +55,7 @@ class Source(ABC):
         """
         settings = {
             key: str(value is not None) if key.endswith("path") else str(value)
-            for key, value in sorted(vars(self).items())
-            if not key.startswith("_")
+            for key, value in sorted(self.settings().items())
         }
         digest = hashlib.sha256(json.dumps([self.name, settings]).encode())
         for path in self.files():
