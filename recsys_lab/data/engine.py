@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def connect(
-    database: Path | None = None, *, memory_limit: str = "4GB", threads: int | None = None
+    spill: Path | None = None, *, memory_limit: str = "4GB", threads: int | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """An engine in memory, or in the file ``database``, beside which it spills what does not fit.
+    """An engine in memory, its tables compressed; what does not fit goes to the folder ``spill``.
 
     Clocks are UTC whatever the machine says, and no extension is ever fetched from the network.
     """
@@ -25,8 +25,10 @@ def connect(
     }
     if threads is not None:
         settings["threads"] = threads
-    if database is not None:
-        settings["temp_directory"] = str(database.with_suffix(".spill"))
-    connection = duckdb.connect(str(database or ":memory:"), config=settings)
+    if spill is not None:
+        settings["temp_directory"] = str(spill)
+    connection = duckdb.connect(":memory:", config=settings)
+    connection.execute("ATTACH ':memory:' AS work (COMPRESS)")
+    connection.execute("USE work")
     connection.execute("SET TimeZone = 'UTC'")
     return connection

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -86,8 +87,8 @@ def _write(
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> None:
-    database = folder / "engine.duckdb"
-    with connect(database, memory_limit=memory_limit, threads=threads) as connection:
+    spill = folder / "spill"
+    with connect(spill, memory_limit=memory_limit, threads=threads) as connection:
         runner = StepRunner(connection, source.name, progress)
         progress("read the files")
         source.load(connection)
@@ -111,7 +112,7 @@ def _write(
             event_names=_event_names(connection),
             attribute_names=_attribute_names(runner),
         )
-    database.unlink()
+    shutil.rmtree(spill, ignore_errors=True)
     files = {path.name: path.stat().st_size for path in source.files()}
     settings = json.loads(json.dumps(vars(source) | asdict(cleaning), default=str))
     Lineage(source.name, files, settings, tuple(runner.done), clock().isoformat()).save(folder / "lineage.json")
@@ -141,8 +142,8 @@ def _check_unique(runner: StepRunner, table: str, key: str) -> None:
     if repeated:
         value, copies = repeated[0]
         raise SchemaError(
-            f"{runner.source}: {key} {value!r} stands {copies} times in {table}, and {len(repeated) - 1} more ids "
-            "do too; keep one row per id"
+            f"{runner.source}: {key} {value!r} stands {copies} times in {table}, and so do "
+            f"{len(repeated) - 1} other ids; keep one row per id"
         )
 
 
@@ -165,7 +166,7 @@ def _event_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     if len(names) > MOST_EVENT_TYPES:
         raise SchemaError(
             f"the log has {len(names):,} event types ({names[0]!r}, {names[1]!r} …), more than {MOST_EVENT_TYPES}; "
-            "is the event column the right one? Map another or set data.events"
+            "is the event column the right one? Map another or set data.cleaning.events"
         )
     return names
 

@@ -52,15 +52,19 @@ def filter_steps(cleaning: Cleaning) -> list[Step]:
         _filter(
             "times",
             f"timestamp BETWEEN {cleaning.earliest} AND {cleaning.latest}",
-            "the time is missing, does not parse or is outside data.earliest … data.latest",
+            "the time is missing, does not parse or is outside data.cleaning.earliest … latest",
         ),
     ]
     if cleaning.events is not None:
         kept = ", ".join(map(sql_literal, cleaning.events))
-        steps.append(_filter("event types", f"event IN ({kept})", f"the event is not one of data.events: {kept}"))
+        steps.append(
+            _filter("event types", f"event IN ({kept})", f"the event is not one of data.cleaning.events: {kept}")
+        )
     if cleaning.min_value is not None:
         least = sql_literal(cleaning.min_value)
-        steps.append(_filter("values", f"value >= {least}", f"the value is missing or below data.min_value: {least}"))
+        steps.append(
+            _filter("values", f"value >= {least}", f"the value is missing or below data.cleaning.min_value: {least}")
+        )
     return steps
 
 
@@ -87,8 +91,8 @@ def core_steps(cleaning: Cleaning) -> list[Step]:
                 " AS u ON e.user_key = u.user_key"
                 f" JOIN (SELECT item_key FROM events GROUP BY item_key HAVING count(*) >= {cleaning.min_item_events})"
                 " AS i ON e.item_key = i.item_key",
-                f"the user has fewer than {cleaning.min_user_events} events (data.min_user_events)"
-                f" or the item fewer than {cleaning.min_item_events} (data.min_item_events)",
+                f"the user has fewer than {cleaning.min_user_events} events (data.cleaning.min_user_events)"
+                f" or the item fewer than {cleaning.min_item_events} (data.cleaning.min_item_events)",
                 scope="whole_log",
                 repeated=True,
             )
