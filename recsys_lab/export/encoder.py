@@ -1,0 +1,153 @@
+"""The query module of a vector model, from torch to ONNX."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_lab.errors import ExportError, ParityError
+from recsys_lab.export.probes import probes
+from serving_min.queries import Queries
+
+if TYPE_CHECKING:
+    import torch
+
+OPSET = 20
+TOLERANCE = 1e-4  # of the largest number in the query vectors
+LARGEST = 2_000_000_000  # bytes; a protobuf message ends at 2 GiB
+
+
+def export_encoder(module: torch.nn.Module, queries: Queries, max_history: int, path: Path) -> float:
+    """Write ``module`` to ``path`` as one ONNX file with free batch size and length.
+
+    Returns the largest difference between its vectors in onnxruntime and in torch, relative to
+    the largest number in them, over ``queries`` (a few are used) and the histories of
+    ``probes``: none, one event, more than ``max_history``. Raises ParityError when that exceeds
+    1e-4, ExportError when the module cannot be exported.
+    """
+    module = module.eval()
+    _must_fit(module)
+    histories = {"as they are": queries.take(np.arange(min(len(queries), 32))), **probes(queries, max_history)}
+    _write(module, histories["repeated events"].last(max_history), path)
+    session = _session(path)
+    for node in session.get_inputs():
+        fixed = [axis for axis, size in zip(_axes(node.name), node.shape, strict=False) if not isinstance(size, str)]
+        if fixed:
+            raise ExportError(
+                f"query_module: fixes the {fixed[0]} of {node.name} to {node.shape}; use no Python number made from it"
+            )
+    vectors = {name: _both(module, session, batch) for name, batch in histories.items()}
+    scale = max(float(np.abs(expected).max()) for expected, _ in vectors.values()) or 1.0
+    worst = 0.0
+    for name, (expected, got) in vectors.items():
+        difference = float(np.abs(got - expected).max()) / scale
+        if not difference <= TOLERANCE:
+            raise ParityError(
+                f"encoder.onnx, {name}: differs from torch by {difference:.2g} of the largest value "
+                f"({scale:.3g}); at most {TOLERANCE:g} is allowed"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _both(module: torch.nn.Module, session: Any, queries: Queries) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The vectors of all ``queries`` and once more of the first alone, in torch and in onnxruntime."""
+    import torch
+
+    expected, got = [], []
+    for some in (queries, queries.take(np.arange(1))):
+        inputs = _inputs(module, some, int(some.lengths.max()))
+        with torch.inference_mode():
+            expected.append(module(*(torch.from_numpy(array) for array in inputs.values())).numpy())
+        got.append(session.run(["query"], inputs)[0])
+        if got[-1].shape != expected[-1].shape or got[-1].dtype != np.float32:
+            raise ExportError(
+                f"query_module: ONNX gives {got[-1].dtype} {got[-1].shape} and torch {expected[-1].dtype} "
+                f"{expected[-1].shape}; both must be float32 [batch, D]"
+            )
+    return np.concatenate(expected), np.concatenate(got)
+
+
+def _must_fit(module: torch.nn.Module) -> None:
+    import torch
+
+    weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, weight in weights.items():
+        if weight.is_floating_point() and weight.dtype != torch.float32:
+            raise ExportError(f"query_module: {name} is {weight.dtype}; the bundle holds float32, call .float() on it")
+    size = sum(weight.nbytes for weight in weights.values())
+    if size > LARGEST:
+        raise ExportError(
+            f"query_module: {size:,} bytes of weights; one ONNX file holds {LARGEST:,}: use a smaller one"
+        )
+
+
+def _write(module: torch.nn.Module, example: Queries, path: Path) -> None:
+    import onnx
+    import torch
+
+    names: tuple[str, ...] = module.inputs  # type: ignore[assignment]
+    dimensions = {name: torch.export.Dim(name) for name in ("batch", "length")}
+    free = [dict(enumerate(dimensions[axis] for axis in _axes(name))) for name in names]
+    # batch and length must differ from each other and from 0 and 1, which the exporter takes for constants
+    width = max(2, int(example.lengths.max()))
+    rows = np.arange(2 if width != 2 else 3) % len(example)
+    inputs = _inputs(module, example.take(rows), width)
+    try:
+        with _quiet_exporter():
+            torch.onnx.export(
+                module,
+                tuple(torch.from_numpy(array) for array in inputs.values()),
+                path,
+                dynamo=True,
+                input_names=list(names),
+                output_names=["query"],
+                dynamic_shapes=tuple(free),
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+        onnx.checker.check_model(path, full_check=True)
+    except (torch.onnx.OnnxExporterError, onnx.checker.ValidationError) as error:
+        raise ExportError(f"query_module of {type(module).__qualname__}: cannot be written as ONNX: {error}") from error
+
+
+def _axes(name: str) -> tuple[str, ...]:
+    """What is free in an input of ``Queries.padded``."""
+    return ("batch",) if name in ("now", "attributes") else ("batch", "length")
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _inputs(module: torch.nn.Module, queries: Queries, width: int) -> dict[str, NDArray[Any]]:
+    padded = queries.padded(width)
+    names: tuple[str, ...] = module.inputs  # type: ignore[assignment]
+    return {name: padded[name] for name in names}
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without what the exporter says of every model, and nothing else."""
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")  # "torchvision is not installed"
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"# The axis name: \w+ will not be used", UserWarning)
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+        try:
+            yield
+        finally:
+            log.setLevel(level)

@@ -1,0 +1,89 @@
+"""The files that answer: what each kind of model puts into its bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recsys_lab.errors import ExportError
+from recsys_lab.export.encoder import export_encoder
+from recsys_lab.export.index import build_index
+from recsys_lab.export.neighbours import build_table
+from recsys_lab.export.settings import ExportSettings
+from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
+from serving_min.manifest import EncoderInput, FaissIndex, TableIndex
+from serving_min.queries import Queries
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """What the manifest has to say about the files just written."""
+
+    index: FaissIndex | TableIndex | None = None
+    inputs: tuple[EncoderInput, ...] = ()
+    max_length: int | None = None
+    exact: bool = True  # the lists must be the model's own, up to ties
+
+
+def write_model(
+    model: Recommender, queries: Queries, folder: Path, *, exclude_seen: bool, k: int, settings: ExportSettings
+) -> ModelPart:
+    """Write the files of the model's kind. Raises ExportError for a model of no known kind."""
+    if isinstance(model, VectorModel):
+        return _write_vectors(model, queries, folder, k=k, settings=settings)
+    if isinstance(model, NeighbourModel):
+        return _write_table(model, queries, folder, exclude_seen=exclude_seen, k=k, settings=settings)
+    if model.kind == "static":
+        return ModelPart()
+    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel or a NeighbourModel")
+
+
+def _write_vectors(
+    model: VectorModel, queries: Queries, folder: Path, *, k: int, settings: ExportSettings
+) -> ModelPart:
+    codes = np.flatnonzero(model.candidates).astype(np.int32)
+    vectors = np.ascontiguousarray(model.item_vectors()[codes], dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        broken = codes[~np.isfinite(vectors).all(axis=1)][0]
+        raise ExportError(f"{model.name}: the vector of item {model.catalogue.ids[broken]!r} is not finite")
+    module = model.query_module()
+    inputs: tuple[EncoderInput, ...] = tuple(module.inputs)  # type: ignore[arg-type]
+    export_encoder(module, queries, model.max_history, folder / "encoder.onnx")
+    asked = model.encode(queries.take(np.flatnonzero(queries.lengths > 0)))
+    choice = build_index(
+        vectors,
+        asked,
+        target_recall=settings.target_recall,
+        k=k,
+        flat_limit=settings.flat_limit,
+        seed=settings.seed,
+    )
+    choice.write(folder / "items.faiss")
+    np.savez(folder / "vectors.npz", codes=codes, vectors=vectors)
+    index = FaissIndex(
+        factory=choice.factory,
+        settings=choice.settings,
+        dimension=vectors.shape[1],
+        size=len(codes),
+        recall=choice.recall,
+        target=choice.target,
+        k=choice.k,
+    )
+    return ModelPart(index, inputs, model.max_history, exact=choice.factory == "Flat")
+
+
+def _write_table(
+    model: NeighbourModel, queries: Queries, folder: Path, *, exclude_seen: bool, k: int, settings: ExportSettings
+) -> ModelPart:
+    table = build_table(model, queries, exclude_seen=exclude_seen, target_recall=settings.target_recall, k=k)
+    table.write(folder / "neighbours.npz")
+    index = TableIndex(
+        size=len(model.catalogue),
+        neighbours=table.neighbours,
+        recall=table.recall,
+        target=table.target,
+        k=table.k,
+    )
+    return ModelPart(index, exact=table.whole)

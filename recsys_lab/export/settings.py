@@ -1,0 +1,39 @@
+"""How an export is measured and gated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from recsys_lab.errors import ConfigError
+
+NAMING = {"name", "version"}  # in conf/export too, for whoever calls ``write_bundle``
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """``conf/export``. Recall and parity are measured on lists of ``k``, with at most
+    ``parity_queries`` of the test queries; up to ``flat_limit`` vectors are searched exactly."""
+
+    target_recall: float = 0.97
+    k: int = 100
+    flat_limit: int = 100_000
+    parity_queries: int = 2_000
+    tolerance: float = 1e-5
+    seed: int = 0
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> ExportSettings:
+        """Raises ConfigError for a setting that does not exist, or cannot work."""
+        known = {field.name for field in fields(cls)}
+        unknown = settings.keys() - known - NAMING
+        if unknown:
+            raise ConfigError(f"export: no such setting {sorted(unknown)}; there are {sorted(known)}")
+        read = cls(**{name: value for name, value in settings.items() if name in known})
+        for name in ("k", "parity_queries"):
+            if getattr(read, name) < 1:
+                raise ConfigError(f"export.{name}: {getattr(read, name)} measures nothing; use 1 or more")
+        if not 0 < read.target_recall <= 1:
+            raise ConfigError(f"export.target_recall: {read.target_recall} is no share; use more than 0, at most 1")
+        return read
