@@ -1,9 +1,108 @@
-"""The two towers on block structure, a cold item, and their graph."""
+"""The two towers: warm items from ids, a cold one from what the catalogue says, moments and attributes."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_lab.data.catalogue import Catalogue
+from recsys_lab.data.log import InteractionLog
+from recsys_lab.errors import ConfigError
+from recsys_lab.export.encoder import export_encoder
 from recsys_lab.models.two_tower import TwoTower
-from tests.models.conformance import RecommenderConformance
+from serving_min.queries import Queries
+from tests.models.conformance import ITEMS, TOUCHED, RecommenderConformance, ask, checkerboard, colours
+
+SMALL = {"width": 16, "max_history": 8, "batch_size": 64, "max_epochs": 10, "learning_rate": 0.01}
+COLD_TEA, COLD_HAMMER = TOUCHED, TOUCHED + 1
+HOUR, DAY = 3_600, 86_400
 
 
 class TestTwoTower(RecommenderConformance):
     model = TwoTower
-    settings = {"width": 16, "max_history": 8, "batch_size": 64, "max_epochs": 10, "learning_rate": 0.01}
+    settings = SMALL
+
+
+@pytest.mark.parametrize("columns", [["title", "text"], ["category"], ["brand"], ["price"]])
+def test_a_cold_item_is_placed_by_whatever_is_known(columns: list[str]) -> None:
+    """Nobody touched the last two items; whoever likes tea gets the tea of the two."""
+    catalogue = Catalogue(colours().frame[["item_id", *columns]])
+    model = TwoTower(**{**SMALL, "id_dropout": 0.3}).fit(checkerboard(), catalogue=catalogue)
+    assert model.candidates.all()
+    only_cold = np.arange(ITEMS) >= TOUCHED
+    lists = model.recommend(ask([[0, 2, 4], [1, 3, 5]]), 1, candidates=only_cold)
+    assert lists.items[:, 0].tolist() == [COLD_TEA, COLD_HAMMER]
+    assert not lists.filled.any()
+
+
+def test_an_item_that_nothing_is_known_about_is_no_candidate() -> None:
+    catalogue = colours().frame.copy()
+    catalogue.loc[COLD_HAMMER, ["title", "text", "category", "brand", "price"]] = None
+    model = TwoTower(**{**SMALL, "max_epochs": 1}).fit(checkerboard(), catalogue=Catalogue(catalogue))
+    assert np.flatnonzero(~model.candidates).tolist() == [COLD_HAMMER]
+
+
+def test_vectors_have_length_one() -> None:
+    model = TwoTower(**{**SMALL, "max_epochs": 1}).fit(checkerboard(), catalogue=colours())
+    queries = model.encode(ask([[0], [1, 2], [5, 7, 9]]))
+    np.testing.assert_allclose(np.linalg.norm(queries, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(model.item_vectors(), axis=1), 1, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def by_context() -> TwoTower:
+    """After item 0 come, at random: 1 for user attribute 1 and 2 for 2 by day, 3 for everybody by night."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(300), 2)
+    attributes = (1 + np.arange(300) % 2).astype(np.int32)[:, None]
+    night = rng.random(300) < 0.5
+    items = np.stack([np.zeros(300, np.int64), np.where(night, 3, attributes[:, 0])], axis=1).ravel()
+    later = np.where(night, 2, 14) * HOUR + rng.integers(HOUR, size=300)
+    times = np.stack([np.full(300, -5 * HOUR), later], axis=1).ravel() + 10 * DAY
+    log = replace(
+        InteractionLog.from_events(users, items, times),
+        attributes=attributes,
+        attribute_names=(("plan", ("", "free", "paid")),),
+    )
+    return TwoTower(**{**SMALL, "max_epochs": 15}).fit(log)
+
+
+def context_queries() -> Queries:
+    return Queries.from_histories(
+        [[0], [0], [0], [0]],
+        times=[[10 * DAY - 5 * HOUR]] * 4,
+        now=[10 * DAY + hour * HOUR + 60 for hour in (14, 14, 2, 2)],
+        attributes=np.array([[1], [2], [1], [2]], np.int32),
+    )
+
+
+def test_context_decides(by_context: TwoTower) -> None:
+    assert by_context.recommend(context_queries(), 1).items[:, 0].tolist() == [1, 2, 3, 3]
+
+
+def test_an_attribute_value_from_after_the_training_is_answered(by_context: TwoTower) -> None:
+    queries = replace(context_queries(), attributes=np.full((4, 1), 99, np.int32))
+    assert np.isfinite(by_context.score(queries)).all()
+
+
+def test_the_graph_answers_alike_in_onnxruntime(by_context: TwoTower, tmp_path: Path) -> None:
+    module = by_context.query_module()
+    assert module.inputs == ("items", "events", "ages", "now", "attributes")
+    assert export_encoder(module, context_queries(), by_context.max_history, tmp_path / "encoder.onnx") < 1e-5
+
+
+def test_padding_never_changes_the_answer(by_context: TwoTower) -> None:
+    inputs = {name: torch.from_numpy(array) for name, array in context_queries().padded(8).items()}
+    module = by_context.query_module().eval()
+    plain = module(**inputs)
+    for name, value in (("items", -1), ("events", -1), ("ages", 0.0)):
+        inputs[name] = torch.nn.functional.pad(inputs[name], (5, 0), value=value)
+    torch.testing.assert_close(module(**inputs), plain)
+
+
+@pytest.mark.parametrize("settings", [{"width": 0}, {"temperature": 0.0}, {"max_epochs": 0}, {"id_dropout": -1.0}])
+def test_settings_that_cannot_work_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        TwoTower(**settings)
