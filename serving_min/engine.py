@@ -47,7 +47,7 @@ class Engine:
             history = read_history(request, items.codes, manifest.history, now)
             exclude_seen = manifest.policy.exclude_seen if request.exclude_seen is None else request.exclude_seen
             excluded = [items.codes[item] for item in request.exclude if item in items.codes]
-            barred = np.unique(np.array(excluded + history.items if exclude_seen else excluded, np.int32))
+            barred = np.array(list({*excluded, *history.items} if exclude_seen else excluded), np.int32)
             histories.append(history)
             bounds.append(Bounds(request.k, barred, items.allowed(request.filters, now)))
         answers = []

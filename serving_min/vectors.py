@@ -43,7 +43,7 @@ class Vectors:
         if not len(rows) or not len(self.codes):
             return lists
         encoded = np.full((len(queries), self.vectors.shape[1]), np.nan, np.float32)
-        encoded[rows] = self.encode(queries.take(rows))
+        encoded[rows] = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
         # Lists of one batch must not depend on each other: each is fetched to its own depth.
         by_depth: dict[int, list[int]] = {}
         for row in np.flatnonzero(np.isfinite(encoded).all(axis=1)).tolist():
