@@ -7,6 +7,7 @@ is read once, straight into the table: ids become trimmed strings, times integer
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,24 +48,20 @@ def csv_relation(
 ) -> str:
     """Delimited text, every column a string; ``.gz`` and ``.zst`` are read as they are.
 
-    ``names`` are the columns of a file without a header. Without a ``delimiter`` it is whichever
-    of tab, comma, semicolon and bar the first line has most of. Raises SourceError when that
-    line cannot be read.
+    ``names`` are the columns of files without a header; otherwise all files have the first one's
+    header. Without a ``delimiter`` it is whichever of tab, comma, semicolon and bar the first line
+    has most of; an empty ``quote`` means that quotes are plain letters. Raises SourceError when the
+    first line cannot be read, SchemaError when two columns have one name.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
-    options = {
-        "header": names is None,
-        "delim": delimiter or _delimiter_of(files[0], encoding),
-        "quote": quote,
-        "escape": quote,
-        "comment": "",
-        "skip": 0,
-        "encoding": encoding,
-    }
-    listed = "".join(f", {key} = {sql_literal(value)}" for key, value in options.items())
-    if names is not None:
-        listed += f", names = [{', '.join(map(sql_literal, names))}]"
-    return f"read_csv([{_listed(paths)}], all_varchar = true{listed})"
+    line = _first_line(files[0], encoding)
+    delimiter = delimiter or max("\t,;|", key=line.count)
+    found = _header(line, delimiter, quote, files[0]) if names is None else names
+    types = ", ".join(f"{sql_literal(name)}: 'VARCHAR'" for name in found)
+    options = {"delim": delimiter, "quote": quote, "escape": quote, "encoding": encoding}
+    listed = ", ".join(f"{key} = {sql_literal(value)}" for key, value in options.items())
+    shape = f"columns = {{{types}}}, auto_detect = false, header = {names is None}"
+    return f"read_csv([{_listed(files)}], {shape}, {listed})"
 
 
 def parquet_relation(paths: Path | Sequence[Path]) -> str:
@@ -267,15 +264,27 @@ def _expressions(found: Mapping[str, str], chosen: Mapping[str, str], time_forma
     return expressions
 
 
-def _delimiter_of(path: Path, encoding: str) -> str:
+def _first_line(path: Path, encoding: str) -> str:
     import pyarrow
 
     try:
         with pyarrow.input_stream(path) as file:  # unpacks by suffix
-            line = file.read(1 << 16).partition(b"\n")[0].decode(encoding, errors="replace")
+            line: str = file.read(1 << 16).partition(b"\n")[0].decode(encoding, errors="replace")
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {_reason(error)}") from error
-    return max("\t,;|", key=line.count)
+    except LookupError as error:
+        raise SourceError(f"data.encoding: {encoding!r} is unknown; use utf-8, latin-1 or utf-16") from error
+    return line.removeprefix("\ufeff").rstrip("\r")
+
+
+def _header(line: str, delimiter: str, quote: str, path: Path) -> list[str]:
+    simple = not quote or len(delimiter) > 1
+    cells = line.split(delimiter) if simple else next(csv.reader([line], delimiter=delimiter, quotechar=quote))
+    names = [cell.strip() or f"column{position}" for position, cell in enumerate(cells)]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise SchemaError(f"{path}: two columns are called {twice[0]!r}; rename one")
+    return names or ["column0"]
 
 
 def _listed(paths: Path | Sequence[Path]) -> str:
@@ -292,4 +301,4 @@ def _value(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split("\n\n")[0].split())[:300]
+    return " ".join(str(error).split("\n\n")[0].partition("Possible fixes")[0].split())[:300]

@@ -1,0 +1,57 @@
+"""Your own log as Parquet: columns come with types of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recsys_lab.data.sources.parquet import Parquet
+from recsys_lab.errors import SchemaError, SourceError
+from tests.data.sources.reading import Loaded
+
+MOMENT = 1704157445
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.Series([MOMENT, None], dtype="Int64"),
+        pd.Series([MOMENT * 1000, None], dtype="Int64"),
+        pd.Series([float(MOMENT), None]),
+        pd.to_datetime(pd.Series([MOMENT, None]), unit="s"),
+        pd.to_datetime(pd.Series([MOMENT, None]), unit="s", utc=True).dt.tz_convert("Asia/Tokyo"),
+        pd.Series(["2024-01-02T01:04:05", None]),
+    ],
+    ids=["seconds", "milliseconds", "floats", "timestamps", "zoned", "text"],
+)
+def test_times_of_any_type_are_seconds(tmp_path: Path, times: pd.Series) -> None:
+    path = tmp_path / "log.parquet"
+    pd.DataFrame({"user_id": [17850.0, None], "item_id": [5, 6], "timestamp": times}).to_parquet(path)
+    assert Loaded(Parquet(path)).events("user_id, item_id, timestamp") == [("17850", "5", MOMENT), (None, "6", None)]
+
+
+def test_the_files_of_a_folder_are_one_log(tmp_path: Path) -> None:
+    for name, user in (("2.parquet", "v"), ("1.parquet", "u")):
+        pd.DataFrame({"user_id": [user], "item_id": ["A"], "timestamp": [1]}).to_parquet(tmp_path / name)
+    assert Loaded(Parquet(tmp_path)).events("row_id, user_id") == [(0, "u"), (1, "v")]
+
+
+def test_a_mapping_and_a_catalogue_work_as_for_text(tmp_path: Path) -> None:
+    pd.DataFrame({"u": ["x"], "item_id": ["A"], "timestamp": [1]}).to_parquet(tmp_path / "log.parquet")
+    pd.DataFrame({"item_id": ["A"], "tags": [["red", "big"]]}).to_parquet(tmp_path / "items.parquet")
+    source = Parquet(tmp_path / "log.parquet", items_path=tmp_path / "items.parquet", mapping={"user_id": "u"})
+    loaded = Loaded(source)
+    assert loaded.events("user_id") == [("x",)]
+    assert loaded.items("item_id, tags") == [("A", ["red", "big"])]
+
+
+def test_another_format_and_a_missing_column_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_text("user_id,item_id,timestamp")
+    with pytest.raises(SourceError, match=r"log\.parquet: cannot be read"):
+        Loaded(Parquet(path))
+    pd.DataFrame({"user_id": ["x"], "timestamp": [1]}).to_parquet(path)
+    with pytest.raises(SchemaError, match="column 'item_id' is missing; it has user_id, timestamp"):
+        Loaded(Parquet(path))
