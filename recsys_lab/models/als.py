@@ -48,11 +48,11 @@ class ALS(VectorModel):
         factors: int = 64,
         iterations: int = 15,
         regularization: float = 0.01,
-        unobserved_weight: float = 0.1,
+        unobserved_weight: float = 0.3,
         frequency_scaling: float = 1.0,
         counts: Counts = "binary",
         max_history: int = 500,
-        solver_steps: int = 16,
+        solver_steps: int = 8,
         seed: int = 42,
     ) -> None:
         for name, value in (

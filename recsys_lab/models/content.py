@@ -36,8 +36,8 @@ class Content(VectorModel):
     def __init__(
         self,
         *,
-        dimensions: int = 128,
-        half_life_events: float = 10.0,
+        dimensions: int = 256,
+        half_life_events: float = 20.0,
         max_history: int = 100,
         max_features: int = 20_000,
         category_weight: float = 0.7,

@@ -15,11 +15,11 @@ from recsys_lab.data.log import Counts, InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays, NeighbourModel
 
-ITEMS_PER_BLOCK = 1_024
+ITEMS_PER_BLOCK = 256
 
 
 class ItemKNN(NeighbourModel):
-    """Cosine between the items' user vectors, the strongest ``neighbours`` of each item kept.
+    """Cosine between the items' user vectors, the strongest ``neighbours`` of each item kept (None: all).
 
     cosine(i, j) = xᵢ·xⱼ / (‖xᵢ‖ ‖xⱼ‖ + ``shrinkage``): shrinkage holds down pairs that few
     users support. ``counts`` says what stands in the users × items matrix, as in
@@ -32,13 +32,13 @@ class ItemKNN(NeighbourModel):
     def __init__(
         self,
         *,
-        neighbours: int = 200,
+        neighbours: int | None = 200,
         shrinkage: float = 0.0,
         counts: Counts = "binary",
         self_similarity: bool = False,
     ) -> None:
-        if neighbours < 1:
-            raise ConfigError(f"neighbours: {neighbours} leaves no neighbour; use 1 or more")
+        if neighbours is not None and neighbours < 1:
+            raise ConfigError(f"neighbours: {neighbours} leaves no neighbour; use 1 or more, or null for all")
         if not shrinkage >= 0:
             raise ConfigError(f"shrinkage: {shrinkage} would stretch; use 0 or more")
         self.neighbours = neighbours
@@ -61,7 +61,7 @@ class ItemKNN(NeighbourModel):
             alike.data /= lengths[rows + start] * lengths[columns] + self.shrinkage
             if not self.self_similarity:
                 alike.data[rows + start == columns] = 0
-            blocks.append(strongest(alike.tocsr(), self.neighbours))
+            blocks.append(strongest(alike.tocsr(), self.neighbours or train.n_items))
         self.weights = sparse.vstack(blocks, format="csr")
 
     def _arrays(self) -> Arrays:

@@ -50,6 +50,7 @@ def test_an_item_may_speak_for_itself(log: InteractionLog) -> None:
 def test_only_the_strongest_neighbours_are_kept(log: InteractionLog) -> None:
     kept = ItemKNN(neighbours=1).fit(log).item_weights().toarray() > 0
     assert kept.tolist() == [[False, True, False], [True, False, False], [False, True, False]]
+    assert ItemKNN(neighbours=None).fit(log).item_weights().nnz == 6
 
 
 def test_ties_at_the_edge_go_to_the_lower_column() -> None:
