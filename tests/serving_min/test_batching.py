@@ -11,9 +11,10 @@ from serving_min.errors import BusyError
 
 def test_what_queues_while_one_is_answered_is_answered_together() -> None:
     batches: list[list[int]] = []
-    go_on = Event()
+    working, go_on = Event(), Event()
 
     def double(jobs: list[int]) -> list[int]:
+        working.set()
         go_on.wait(5)
         batches.append(jobs)
         return [2 * job for job in jobs]
@@ -22,9 +23,7 @@ def test_what_queues_while_one_is_answered_is_answered_together() -> None:
         batcher = Batcher(double, largest=4)
         batcher.start()
         first = asyncio.create_task(batcher.submit(0))
-        while batcher._queue.qsize() or not first.get_coro():
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.05)  # the worker holds the first one now
+        await asyncio.to_thread(working.wait, 5)
         rest = [asyncio.create_task(batcher.submit(job)) for job in range(1, 7)]
         await asyncio.sleep(0)
         go_on.set()

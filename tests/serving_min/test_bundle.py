@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from serving_min.bundle import Bundle
 from serving_min.errors import BundleError
 from serving_min.manifest import FILE_NAME, manifest_schema, read_manifest
+from serving_min.vectors import Vectors
 from tests.serving_min.handmade import (
     POPULARITY,
     VECTORS,
@@ -220,8 +221,8 @@ def test_search_settings_of_the_manifest_are_used(copy: Callable[[str], Path]) -
     index = write_vectors(folder, vectors, 100, factory="IVF4,Flat")
     seal(folder, msgspec.structs.replace(read_manifest(folder), index=index))
     model = Bundle.load(folder).model
-    assert model is not None
-    assert model.index.nprobe == 2  # type: ignore[union-attr]
+    assert isinstance(model, Vectors)
+    assert model.index.nprobe == 2
 
 
 def test_written_and_read_manifests_are_the_same(bundles: dict[str, Path]) -> None:
