@@ -279,3 +279,7 @@ def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
         interval = "" if value["ci95"] is None else f"{value['ci95'][0]:.4f} – {value['ci95'][1]:.4f}"
         table.add_row(name, f"{value['mean']:.4f}", interval)
     _print(table)
+
+
+if __name__ == "__main__":
+    main()

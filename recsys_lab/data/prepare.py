@@ -37,7 +37,7 @@ from recsys_lab.errors import EmptyDataError, SchemaError
 if TYPE_CHECKING:
     import duckdb
 
-VERSION = 1  # of the steps: another number prepares again
+VERSION = 2  # of the steps: another number prepares again
 MOST_VALUES = 1_000  # of a user attribute; one with more is an id or a number, not a category
 MOST_EVENT_TYPES = 127  # their codes are int8
 
@@ -104,6 +104,7 @@ def _write(
         runner.run(log_steps(cleaning, has_sessions=has_sessions, has_baskets=has_baskets))
         progress("write the tables")
         _write_tables(connection, folder)
+        source.extras(folder)
         describe_folder(
             folder,
             name=source.name,

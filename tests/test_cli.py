@@ -1,0 +1,225 @@
+"""The main job through the command line, as a user types it, on a small shop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_lab import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["data.n_users=300", "data.n_items=120", "data.n_events=9000", "split.cutoff=21d", "split.valid_window=21d"]
+TINY_SASREC = ["+params.sasrec.max_epochs=2", "+params.sasrec.width=16", "+params.sasrec.max_history=10"]
+QUIET = ["trainer.enable_progress_bar=false"]
+
+Type = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Run a command line in the current folder: exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["recsys-lab", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `compare`, `report` and `export best` have run."""
+    folder = tmp_path_factory.mktemp("job")
+    command = [sys.executable, "-m", "recsys_lab.cli"]
+    models = ["models=[popular,ease,sasrec]", *SMALL, *TINY_SASREC, *QUIET]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [*command, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (folder / "compare.json").write_text(run("compare", *models, "--json"))
+    (folder / "again.json").write_text(run("compare", *models, "--json"))
+    (folder / "report.json").write_text(run("report", "--json"))
+    (folder / "export.json").write_text(run("export", "best", "--json"))
+    return folder
+
+
+@pytest.fixture
+def in_job(job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(job)
+    return job
+
+
+def said(job: Path, step: str) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((job / f"{step}.json").read_text())
+    return described
+
+
+def bundle_of(job: Path) -> str:
+    return str(said(job, "export")["bundle"])
+
+
+def test_compare_ranks_the_models_with_their_doubt(in_job):
+    board = said(in_job, "compare")
+    assert set(board) >= {"split", "audit", "models", "comparisons"}
+    means = [entry["metrics"]["ndcg@10"]["mean"] for entry in board["models"]]
+    assert means == sorted(means, reverse=True)
+    assert {entry["model"] for entry in board["models"]} == {"popular", "ease", "sasrec"}
+    low, high = board["models"][0]["metrics"]["ndcg@10"]["ci95"]
+    assert low < means[0] < high
+    assert board["audit"]["passed"] is True
+    assert [comparison["leader"] for comparison in board["comparisons"]] == [board["models"][0]["model"]] * 2
+
+
+def test_a_second_comparison_takes_the_finished_runs(in_job):
+    first, again = said(in_job, "compare"), said(in_job, "again")
+    assert [entry["run"] for entry in first["models"]] == [entry["run"] for entry in again["models"]]
+
+
+def test_the_report_is_one_page(in_job):
+    page = (in_job / said(in_job, "report")["report"]).read_text()
+    assert "sasrec" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+
+
+def test_a_run_holds_all_that_repeats_it(in_job):
+    folder = in_job / "experiments" / "runs" / said(in_job, "compare")["models"][0]["run"]
+    run = json.loads((folder / "run.json").read_text())
+    for key in ("config", "seed", "fingerprints", "versions", "git", "metrics", "audit", "lineage", "fit_seconds"):
+        assert key in run
+    assert (folder / "per_query.parquet").is_file()
+    assert not list(folder.rglob("*.pkl"))
+
+
+def test_eval_of_a_run_repeats_its_numbers(in_job, typed):
+    best = said(in_job, "compare")["models"][0]
+    code, out, _ = typed("eval", best["run"], "--json")
+    assert code == 0
+    assert json.loads(out)["metrics"] == best["metrics"]
+
+
+def test_eval_of_a_bundle_gives_the_same_metrics(in_job, typed):
+    code, out, _ = typed("eval", bundle_of(in_job), "--json")
+    assert code == 0
+    best = said(in_job, "compare")["models"][0]["metrics"]
+    through_bundle = json.loads(out)["metrics"]
+    assert through_bundle.keys() == best.keys()
+    for name in ("ndcg@10", "recall@20", "coverage@10"):
+        assert through_bundle[name]["mean"] == pytest.approx(best[name]["mean"], rel=0.02), name
+
+
+def test_recommend_prints_titles(in_job, typed):
+    golden = (Path(bundle_of(in_job)) / "golden.jsonl").read_text().splitlines()
+    history = next(r for r in (json.loads(line)["request"]["history"] for line in golden) if len(r) > 2)
+    ids = [event["item"] if isinstance(event, dict) else event for event in history[:3]]
+    code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join([*ids, "no-such"]), "-k", "3", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert len(answer["items"]) == 3
+    assert all(item["title"] for item in answer["items"])
+    assert answer["unknown_items"] == ["no-such"]
+    code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join(ids), "-k", "3")
+    assert answer["items"][0]["id"] in out
+
+
+@pytest.mark.usefixtures("in_job")
+def test_runs_lists_newest_first(typed):
+    code, out, _ = typed("runs", "--json")
+    names = [run["run"] for run in json.loads(out)]
+    assert code == 0
+    assert names == sorted(names, reverse=True)
+    assert len(names) == 3
+    assert "ease" in typed("runs")[1]
+
+
+@pytest.mark.usefixtures("in_job")
+def test_data_commands(typed):
+    code, out, _ = typed("data", "prepare", *SMALL[:3], "--json")
+    assert code == 0
+    assert (Path(json.loads(out)["folder"]) / "truth.npz").is_file()
+    assert typed("data", "prepare", *SMALL[:3])[0] == 0
+    code, out, _ = typed("data", "describe", *SMALL[:3], "--json")
+    assert code == 0
+    assert json.loads(out)
+    assert "purchase" in typed("data", "describe", *SMALL[:3])[1]
+
+
+def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    code, out, err = typed("train", "model=itemknn", "tracker=wandb", *SMALL, "--json")
+    assert code == 0, err
+    assert json.loads(out)["model"] == "itemknn"
+    assert list((in_job / "wandb").glob("offline-run-*"))
+    Path(in_job, "experiments/runs", json.loads(out)["run"], "run.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "model=nothing"], "nothing"),
+        (["train", "data=csv"], "data.path"),
+        (["train", "data=csv", "data.path=missing.csv"], "missing.csv does not exist"),
+        (["eval", "no-such-run"], "no run 'no-such-run'"),
+        (["export", "no-such-run"], "no run 'no-such-run'"),
+        (["report", "--comparison", "none"], "no comparison 'none'"),
+        (["serve", "no-such-bundle"], "no manifest.json here"),
+        (["recommend", "no-such-bundle", "--history", "A"], "no manifest.json here"),
+        (["train", *SMALL, "split.cutoff=1999-01-01"], "outside the log"),
+        (["train", *SMALL, "split.target_events=[order]"], "no event \\['order'\\]"),
+        (["compare", *SMALL, "+params.ease.lambda=3"], "no such setting"),
+    ],
+)
+@pytest.mark.usefixtures("in_job")
+def test_a_mistake_is_one_line_and_code_2(typed, words, message):
+    code, out, err = typed(*words)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("recsys-lab: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
+
+
+def test_help_is_instant_and_imports_nothing_heavy():
+    code = (
+        "import resource, sys\nsys.argv = ['recsys-lab', '--help']\nfrom recsys_lab import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'hydra', 'pytorch_lightning', 'numpy', 'duckdb'} & set(sys.modules)\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(sorted(heavy), used.ru_utime + used.ru_stime, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy, _, seconds = done.stderr.strip().rpartition(" ")
+    assert heavy == "[]"
+    assert float(seconds) < 2  # a guard against heavy imports, not a benchmark
+    for command in ("train", "compare", "report", "export", "serve", "recommend", "data"):
+        assert command in done.stdout
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, recsys_lab; assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_readme_shows_every_command():
+    readme = (ROOT / "README.md").read_text()
+    for command in cli.app.registered_commands:
+        name = command.name or command.callback.__name__  # type: ignore[union-attr]
+        assert f"`recsys-lab {name}" in readme or f"recsys-lab {name} " in readme, name
