@@ -33,7 +33,7 @@ from recsys_lab.errors import ConfigError, ModelError, RunError
 from recsys_lab.evaluation import Evaluation, evaluate, rank
 from recsys_lab.metrics.content import content_vectors
 from recsys_lab.metrics.significance import compare_with_leader
-from recsys_lab.progress import track
+from recsys_lab.progress import status, track
 from recsys_lab.runs import Run
 from serving_min.rerank import TopK
 
@@ -51,9 +51,9 @@ def prepare(config: Config) -> Dataset:
     """The prepared data set that ``config`` describes: read from ``paths.prepared`` if it is there."""
     from recsys_lab.data.prepare import prepare as run_steps
 
-    return run_steps(
-        config.build("data", without="cleaning"), config.build("data.cleaning"), root=config.path("prepared")
-    )
+    source, cleaning = config.build("data", without="cleaning"), config.build("data.cleaning")
+    with status("preparing") as progress:
+        return run_steps(source, cleaning, root=config.path("prepared"), progress=progress)
 
 
 def make_split(config: Config, dataset: Dataset) -> Split:

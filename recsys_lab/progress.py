@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,3 +22,16 @@ def track(steps: Sequence[T], label: str) -> Iterator[T]:
             progress.update(task, description=f"{label}: {step}")
             yield step
             progress.advance(task)
+
+
+@contextmanager
+def status(label: str) -> Iterator[Callable[[str], None]]:
+    """Work of unknown length under a spinner; call what it yields to name the current step."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(label) as spinner:
+        yield lambda step: spinner.update(f"{label}: {step}")
