@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recsys_lab.data import columns
 from recsys_lab.data.sources.base import Source, existing, sql_literal
-from recsys_lab.data.sources.json_lines import first_object, json_relation, objects_relation
+from recsys_lab.data.sources.json_lines import first_object, json_relation, untyped_relation
 from recsys_lab.data.sources.known_names import PACKINGS, column_named
 from recsys_lab.data.sources.tables import create_table, epoch_seconds, files_at, text_id
 from recsys_lab.errors import ConfigError
@@ -22,16 +22,16 @@ NAMES = {
     columns.TIME: ("unixReviewTime", "timestamp"),
 }
 ENTITIES = {"&quot;": '"', "&#34;": '"', "&#39;": "'", "&lt;": "<", "&gt;": ">", "&nbsp;": " ", "&amp;": "&"}
+ITEM_FIELDS = (
+    *("asin", "parent_asin", "title", "feature", "features", "description", "categories", "category", "main_category"),
+    *("brand", "store", "price", "imUrl", "imageURLHighRes", "imageURL", "images"),
+)
 FIRST_PRICE = r"^\s*(?:from )?\$?\s*([\d,]*\.?\d+)"
-IMAGE = (
-    "coalesce(json ->> '$.imUrl', json ->> '$.imageURLHighRes[0]', json ->> '$.imageURL[0]',"
-    " json ->> '$.images[0].large')"
-)
-MAIN_CATEGORY = "json ->> '$.main_category'"
 CATEGORIES = (  # ["A", "B"], or in 2014 [["A", "B"], ["C"]], of which the first path
-    "CASE WHEN json_type(json, '$.categories[0]') = 'ARRAY' THEN json ->> '$.categories[0][*]'"
-    " WHEN json_exists(json, '$.categories') THEN json ->> '$.categories[*]' ELSE json ->> '$.category[*]' END"
+    "CASE WHEN json_type(categories, '$[0]') = 'ARRAY' THEN categories ->> '$[0][*]'"
+    " ELSE coalesce(categories, category) ->> '$[*]' END"
 )
+IMAGE = "coalesce(imUrl ->> '$', imageURLHighRes ->> '$[0]', imageURL ->> '$[0]', images ->> '$[0].large')"
 
 
 class AmazonReviews(Source):
@@ -87,21 +87,19 @@ class AmazonReviews(Source):
     def _load_items(self, connection: duckdb.DuckDBPyConnection) -> None:
         path = self._metadata()
         item = column_named(first_object(path), NAMES[columns.ITEM], path=path)
-        relation = f"(SELECT json, {CATEGORIES} AS categories FROM {objects_relation(connection, path)})"
-        title = _text("title")
-        price = f"regexp_extract({_text('price')}, '{FIRST_PRICE}', 1)"
+        records = untyped_relation(connection, path, ITEM_FIELDS)
+        category = f"coalesce(path[{self.category_level}], path[-1], main_category ->> '$')"
+        words = [_text("feature"), _text("features"), _text("description"), "array_to_string(path, ' ')"]
         expressions = {
-            columns.ITEM: text_id(f"json ->> '$.{item}'"),
-            columns.TITLE: f"CASE WHEN {title} NOT LIKE '%getTime%' THEN {_plain(title)} END",
-            columns.TEXT: _plain(
-                f"concat_ws(' ', {_text('feature')}, {_text('features')}, {_text('description')},"
-                " array_to_string(categories, ' '))"
-            ),
-            columns.CATEGORY: _plain(f"coalesce(categories[{self.category_level}], categories[-1], {MAIN_CATEGORY})"),
+            columns.ITEM: text_id(f"{item} ->> '$'"),
+            columns.TITLE: f"CASE WHEN {_text('title')} NOT LIKE '%getTime%' THEN {_plain(_text('title'))} END",
+            columns.TEXT: _plain(f"concat_ws(' ', {', '.join(words)})"),
+            columns.CATEGORY: _plain(category),
             columns.BRAND: _plain(f"regexp_replace(coalesce({_text('brand')}, {_text('store')}), '^by\\s*\\n', '')"),
-            columns.PRICE: f"TRY_CAST(replace({price}, ',', '') AS DOUBLE)",
+            columns.PRICE: _number(f"regexp_extract({_text('price')}, '{FIRST_PRICE}', 1)"),
             columns.IMAGE: IMAGE,
         }
+        relation = f"(SELECT *, {CATEGORIES} AS path FROM {records})"
         create_table(connection, "raw_items", relation, expressions, path=path)
         connection.execute(
             "CREATE OR REPLACE TABLE raw_items AS SELECT * FROM raw_items"
@@ -111,8 +109,12 @@ class AmazonReviews(Source):
 
 def _text(field: str) -> str:
     """SQL of a field that holds a text or a list of texts."""
-    joined = f"array_to_string(json ->> '$.{field}[*]', ' ')"
-    return f"CASE json_type(json, '$.{field}') WHEN 'ARRAY' THEN {joined} ELSE json ->> '$.{field}' END"
+    joined = f"array_to_string({field} ->> '$[*]', ' ')"
+    return f"CASE json_type({field}) WHEN 'ARRAY' THEN {joined} ELSE {field} ->> '$' END"
+
+
+def _number(text: str) -> str:
+    return f"TRY_CAST(replace({text}, ',', '') AS DOUBLE)"
 
 
 def _plain(text: str) -> str:

@@ -15,7 +15,6 @@ from recsys_lab.errors import EmptyDataError, SourceError
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow
 
 LINES_AT_ONCE = 10_000
 
@@ -27,20 +26,23 @@ def json_relation(paths: Sequence[Path], fields: Mapping[str, str]) -> str:
     return f"read_json([{listed}], format = 'newline_delimited', columns = {{{typed}}})"
 
 
-def objects_relation(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-    """Every line as one column ``json``, for objects whose fields vary.
+def untyped_relation(connection: duckdb.DuckDBPyConnection, path: Path, fields: Sequence[str]) -> str:
+    """The named fields of every line as JSON, where what they hold varies; NULL where a line lacks one.
 
-    Lines of Python literals (single quotes, as in the Amazon metadata of 2014) become JSON on the
-    way, so such a relation can be read only once.
+    Lines of Python literals (single quotes, as in the Amazon metadata of 2014) go through a temporary
+    table. Raises SourceError for a line that is neither.
     """
     first_object(path)
     if _is_json(_first_line(path)):
-        return f"read_json_objects({sql_literal(path)}, format = 'newline_delimited')"
-    import pyarrow
+        return json_relation([path], dict.fromkeys(fields, "JSON"))
+    import pandas as pd
 
-    schema = pyarrow.schema([("json", pyarrow.string())])
-    connection.register("python_literals", pyarrow.RecordBatchReader.from_batches(schema, _batches(path, schema)))
-    return "python_literals"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE literals ({', '.join(f'{field} JSON' for field in fields)})")
+    records = _records(path)
+    while some := list(islice(records, LINES_AT_ONCE)):
+        cells = [[json.dumps(record[field]) if field in record else None for field in fields] for record in some]
+        connection.append("literals", pd.DataFrame(cells, columns=list(fields), dtype="str"))
+    return "literals"
 
 
 def first_object(path: Path) -> dict[str, Any]:
@@ -84,17 +86,9 @@ def _parsed(line: str) -> Any:
     return json.loads(line) if _is_json(line) else ast.literal_eval(line)
 
 
-def _batches(path: Path, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
-    import pyarrow
-
-    rows = _literals_as_json(path)
-    while lines := list(islice(rows, LINES_AT_ONCE)):
-        yield pyarrow.record_batch([pyarrow.array(lines)], schema=schema)
-
-
-def _literals_as_json(path: Path) -> Iterator[str]:
+def _records(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines_of(path), start=1):
         try:
-            yield json.dumps(_parsed(line.strip()))
-        except (ValueError, SyntaxError) as error:
-            raise SourceError(f"{path}: line {number} is neither JSON nor a Python literal") from error
+            yield dict(_parsed(line.strip()))
+        except (ValueError, SyntaxError, TypeError) as error:
+            raise SourceError(f"{path}: line {number} is neither a JSON object nor a Python dictionary") from error

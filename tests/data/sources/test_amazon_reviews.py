@@ -144,7 +144,7 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     write(path, lines(REVIEWS_2014))
     for text, message in (
         (lines([{"title": "no id"}]), "'parent_asin' or 'asin' is missing"),
-        ("{'asin': 'B1'}\n{'asin': \n", "line 2 is neither JSON nor a Python literal"),
+        ("{'asin': 'B1'}\n{'asin': \n", "line 2 is neither a JSON object nor a Python dictionary"),
         ("", "is empty"),
     ):
         meta = write(tmp_path / "meta.txt", text)
