@@ -1,0 +1,40 @@
+"""Every model of the package leaves the house as it was trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_lab.models.als import ALS
+from recsys_lab.models.base import Recommender
+from recsys_lab.models.content import Content
+from recsys_lab.models.ease import EASE
+from recsys_lab.models.itemknn import ItemKNN
+from recsys_lab.models.popular import Popular
+from recsys_lab.models.sasrec import SASRec
+from recsys_lab.models.two_tower import TwoTower
+from serving_min.bundle import Bundle
+from tests.export.planted import SETTINGS, export, fitted, planted_fold
+
+QUICK: dict[str, Any] = {"max_epochs": 1, "max_history": 6, "batch_size": 64}
+FAMILIES: dict[str, Recommender] = {
+    "popular": Popular(window_days=28.0),
+    "itemknn": ItemKNN(),
+    "ease": EASE(),
+    "als": ALS(factors=8, iterations=2, solver_steps=3),
+    "content": Content(),
+    "two_tower": TwoTower(**QUICK),
+    "sasrec": SASRec(width=16, use_events=True, **QUICK),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_bundle_s_lists_are_the_model_s(family: str, tmp_path: Path) -> None:
+    fold = planted_fold()
+    model = fitted(FAMILIES[family], fold)
+    model.save(tmp_path / "model")
+    restored = Recommender.load(tmp_path / "model")
+    path = export(restored, fold, tmp_path, settings={**SETTINGS, "target_recall": 1.0})
+    parity = Bundle.load(path).manifest.parity
+    assert (parity.exact, parity.identical, parity.recall) == (True, 1.0, 1.0)
+    assert parity.worst_score_difference <= 1e-5
