@@ -27,7 +27,8 @@ notebook: $(READY) ## execute the walk-through notebook again
 	$(BIN)/jupyter execute --inplace experiments/walkthrough.ipynb
 
 lock: $(READY) ## write the installed versions to requirements.lock
-	$(BIN)/pip freeze --exclude-editable --exclude recsys-lab | sed 's/+cpu//; s/ @ .*//' > requirements.lock
+	(head -1 requirements.lock; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//') > requirements.new
+	mv requirements.new requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -29,6 +29,11 @@ class TopK:
         return len(self.items)
 
 
+def speaks(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which query vectors [Q, D] are an opinion, [Q]: all numbers, and not all zero."""
+    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1), dtype=np.bool_)
+
+
 def top_k(scores: NDArray[np.float32], k: int) -> TopK:
     """The k best columns of each row of ``scores`` [Q, I]; -inf is never taken.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
 from serving_min.queries import Queries
-from serving_min.rerank import TopK
+from serving_min.rerank import TopK, speaks
 
 EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the quickest way
 MOST_FETCHED = 4_096  # neighbours asked of the index for one list; beyond that, exact scoring
@@ -37,7 +37,7 @@ class Vectors:
         return encoded
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
-        """One list for each query. An empty history, or a query vector that is no number, has no opinion."""
+        """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
         lists = [no_opinion(bound.k) for bound in bounds]
         rows = np.flatnonzero(queries.lengths)
         if not len(rows) or not len(self.codes):
@@ -46,7 +46,7 @@ class Vectors:
         encoded[rows] = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
         # Lists of one batch must not depend on each other: each is fetched to its own depth.
         by_depth: dict[int, list[int]] = {}
-        for row in np.flatnonzero(np.isfinite(encoded).all(axis=1)).tolist():
+        for row in np.flatnonzero(speaks(encoded)).tolist():
             by_depth.setdefault(self._depth(bounds[row]), []).append(row)
         for depth, group in by_depth.items():
             found = self._search(encoded[group], depth) if depth else [None] * len(group)

@@ -22,7 +22,7 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, ModelError, NotFittedError
 from serving_min.queries import Queries
-from serving_min.rerank import TopK, fill, top_k
+from serving_min.rerank import TopK, fill, speaks, top_k
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,11 @@ class Recommender(ABC):
         self.popularity = recent_popularity(train)
         self.candidates = np.ones(train.n_items, np.bool_)
         self.history = []
-        self._fit(train, catalogue, valid)
+        try:
+            self._fit(train, catalogue, valid)
+        except BaseException:
+            del self.popularity  # half a fit is none
+            raise
         return self
 
     def recommend(
@@ -190,8 +194,10 @@ class VectorModel(Recommender):
         """
 
     def score(self, queries: Queries) -> NDArray[np.float32]:
-        scores = self.encode(queries) @ self.item_vectors().T
-        scores[queries.lengths == 0] = -np.inf
+        vectors = self.encode(queries)
+        scores = vectors @ self.item_vectors().T
+        # a zero vector, of a history whose items have none, would rank by item code
+        scores[(queries.lengths == 0) | ~speaks(vectors)] = -np.inf
         return scores
 
     def encode(self, queries: Queries, batch_size: int = 512) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.export.encoder import export_encoder
 from recsys_lab.models.content import Content
+from serving_min.queries import Queries
 from tests.models.conformance import TOUCHED, RecommenderConformance, ask, checkerboard, colours
 
 
@@ -67,3 +68,12 @@ def test_an_empty_history_is_a_zero_vector() -> None:
 def test_settings_that_cannot_work_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: 0"):
         Content(**{name: 0})
+
+
+def test_a_history_without_any_vector_is_answered_by_the_fallback():
+    catalogue = Catalogue(pd.DataFrame({"item_id": list("ABCD"), "title": ["red bag", "red bags", "blue hat", ""]}))
+    log = InteractionLog.from_events(
+        np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 2, 3, 3], np.int32), np.arange(5, dtype=np.int64)
+    )
+    model = Content(dimensions=2).fit(log, catalogue=catalogue)
+    assert model.recommend(Queries.from_histories([[3], [0]]), 2).filled.all(axis=1).tolist() == [True, False]
