@@ -1,6 +1,8 @@
 """The embedded default data: a small shop that is simulated, so that its truth is known.
 
-``vocabulary`` (what is on the shelves) → ``assortment`` (items) and ``shoppers`` (users) →
-``behaviour`` (sessions, on the clock of ``opening_hours``) → ``impressions`` (what the shop's
-own recommender showed) → ``truth`` (what all of it was made from). ``generate`` runs them in order.
+``assortment`` makes the items (from ``product_lines``, ``labels`` and the ``vocabulary``) and
+``shoppers`` the users. ``behaviour`` lets them browse: ``opening_hours`` say when they come,
+``habits`` and ``crowd`` what they have in mind, ``choice`` what they pick. ``event_log`` writes down
+what they did, ``impressions`` what the shop's own recommender showed, ``truth`` what all of it was
+made from. ``generate`` runs these in order.
 """

@@ -16,7 +16,7 @@ from recsys_lab.data.shop.vocabulary import CATEGORY_OF
 Ints = NDArray[np.int64]
 
 IN_SIGHT = 20  # items of a shelf that a shopper compares
-SHELF_TASTE, ITEM_TASTE = 2.0, 1.8  # how sharply taste decides
+SHELF_TASTE, ITEM_TASTE = 2.4, 2.0  # how sharply taste decides
 SAME_BRAND = 1.5  # log-odds for the brand of the item that a complement is bought for
 NOVELTY, NOVELTY_DAYS = 1.8, 21.0  # log-odds of a new arrival, and how fast that fades
 

@@ -20,7 +20,7 @@ ATTRIBUTES: Final = {
 }
 USER_ID = "u{:06d}"
 SEGMENTS = 6
-SEGMENT_SHARE = 0.45  # of the variance of taste: what the segment explains
+SEGMENT_SHARE = 0.5  # of the variance of taste: what the segment explains
 ACTIVITY_SIGMA, ACTIVITY_CAP = 1.0, 12.0
 
 
@@ -52,7 +52,7 @@ def welcome(n_users: int, hours: OpeningHours, rng: np.random.Generator) -> Shop
     segment = rng.choice(SEGMENTS, size=n_users, p=rng.dirichlet(np.full(SEGMENTS, 10.0)))
     attributes = {}
     for name, values in ATTRIBUTES.items():
-        mix = rng.dirichlet(np.full(len(values), 0.8), size=SEGMENTS)  # [segments, values]
+        mix = rng.dirichlet(np.full(len(values), 0.5), size=SEGMENTS)  # [segments, values]
         codes = (rng.random((n_users, 1)) > np.cumsum(mix, axis=1)[segment, :-1]).sum(axis=1)
         attributes[name] = np.array(values, dtype=object)[codes]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import pearsonr
 
 from recsys_lab.data.shop.generate import ShopData
 
@@ -49,14 +50,17 @@ def test_popularity_is_skewed(shop: ShopData) -> None:
 
 
 def test_items_trend(shop: ShopData) -> None:
-    """Items that the truth sends up gain share from the first half to the second."""
+    """Items that the truth sends up gain share on their shelf from the first half to the second."""
     middle = (shop.truth.facts["start"] + shop.truth.facts["end"]) // 2
     late = shop.events["timestamp"] >= middle
-    steady = (shop.items["available_from"] < shop.truth.facts["start"]).to_numpy()
+    steady = shop.items["available_from"].to_numpy() < shop.truth.facts["start"]
     steady = steady & (shop.truth.item_available_until > shop.truth.facts["end"])
-    counts = [shop.events.loc[half, "item_id"].value_counts().reindex(shop.items["item_id"]) for half in (~late, late)]
-    before, after = (count.fillna(0).to_numpy() + 5 for count in counts)
-    assert np.corrcoef(np.log(after / before)[steady], shop.truth.item_trend[steady])[0, 1] > 0.25
+    halves = [shop.events.loc[half, "item_id"].value_counts() for half in (~late, late)]
+    before, after = (half.reindex(shop.items["item_id"], fill_value=0).to_numpy() for half in halves)
+    steady &= before + after >= 50
+    growth = pd.Series(np.log((after + 1) / (before + 1))[steady])
+    growth -= growth.groupby(shop.truth.item_shelf[steady]).transform("mean")
+    assert pearsonr(growth, shop.truth.item_trend[steady], alternative="greater").pvalue < 0.01
 
 
 def test_complements_are_looked_for_after_the_cart_and_not_before(shop: ShopData, views: pd.DataFrame) -> None:
@@ -114,12 +118,15 @@ def test_consumables_are_bought_again_when_their_cycle_is_over(shop: ShopData) -
 
 
 def test_categories_have_their_season(shop: ShopData) -> None:
-    """Garden things peak in May, toys in December: over half a year one rises while the other falls."""
+    """Each category's share of the views rises towards its day of the year: garden things to May, toys to December."""
     category = shop.events["item_id"].map(shop.items.set_index("item_id")["category"])
-    month = (shop.events["timestamp"] - shop.truth.facts["start"]) // (45 * DAY)
-    share = pd.crosstab(month, category, normalize="index")
-    assert share["garden"][2] > 1.4 * share["garden"][0]
-    assert share["toys"][2] < 0.75 * share["toys"][0]
+    part = (shop.events["timestamp"] - shop.truth.facts["start"]) // (30 * DAY)
+    share = np.log(pd.crosstab(part, category, normalize="index"))
+    days = 6 + 15 + 30 * np.arange(6)  # the middle of each part
+    peaks = np.array([shop.truth.facts["season"]["peak_day_of_year"][name] for name in share.columns])
+    wave = np.cos(2 * np.pi * (days[:, None] - peaks) / 365.25)
+    correlation = np.corrcoef((wave - wave.mean(axis=0)).ravel(), (share - share.mean()).to_numpy().ravel())[0, 1]
+    assert correlation > 0.6
 
 
 def test_weekends_and_evenings_are_busy(shop: ShopData) -> None:
