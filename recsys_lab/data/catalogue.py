@@ -79,3 +79,7 @@ class Catalogue:
     def take(self, codes: NDArray[np.int32]) -> Catalogue:
         """The given items, recoded to 0 … in the given order."""
         return Catalogue(self.frame.iloc[codes].reset_index(drop=True))
+
+    def without(self, column: str) -> Catalogue:
+        """The same items, one attribute less; nothing changes when it is not there."""
+        return Catalogue(self.frame.drop(columns=column, errors="ignore"))

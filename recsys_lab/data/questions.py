@@ -120,7 +120,7 @@ def build_fold(
     )
     return Fold(
         train=trained.recode_items(codes, len(items)),
-        catalogue=dataset.catalogue.take(items),
+        catalogue=dataset.catalogue.take(items).without(columns.FIRST_SEEN),  # it may lie after the cutoff
         queries=queries.take(rows),
         users=questions.users[rows],
         target_offsets=np.searchsorted(known[:, 0], np.append(rows, len(asked))).astype(np.int64),

@@ -44,10 +44,17 @@ class NeighbourTable:
 
 
 def build_table(
-    model: NeighbourModel, queries: Queries, *, exclude_seen: bool, target_recall: float = 0.97, k: int = 100
+    model: NeighbourModel,
+    queries: Queries,
+    *,
+    exclude_seen: bool,
+    target_recall: float = 0.97,
+    k: int = 100,
+    table_limit: int = 0,
 ) -> NeighbourTable:
     """The shortest of 50, 100, 200 … neighbours an item whose lists reach the target, else all of them.
 
+    A matrix of at most ``table_limit`` weights is kept whole, since it costs little to be exact.
     A matrix with negative weights can be shortened in two ways: keep the greatest weights, or the
     greatest by magnitude, since a strong "not this one" is an opinion as well. Both are measured,
     and the better one is taken. A target of 1 keeps everything, as does one that is not reached.
@@ -56,17 +63,18 @@ def build_table(
         raise ExportError(f"target_recall: {target_recall} is not a share; use a number above 0, at most 1")
     matrix = model.item_weights()
     k = min(k, len(model.candidates))
-    exact = model.recommend(queries, k, exclude_seen=exclude_seen)
-    longest = int((matrix != 0).sum(axis=1).max())
-    ways = (False, True) if matrix.min() < 0 else (False,)
-    size = SHORTEST
-    while target_recall < 1 and size < longest:
-        cuts = [_cut(matrix, size, model.candidates, by_magnitude=way) for way in ways]
-        recalls = [recall(exact, _lists(cut, queries, exclude_seen, k)) for cut in cuts]
-        best = int(np.argmax(recalls))
-        if recalls[best] >= target_recall:
-            return NeighbourTable(cuts[best], size, recalls[best], target_recall, k)
-        size *= 2
+    lengths = (matrix != 0).sum(axis=1)
+    size, longest = SHORTEST, int(lengths.max())
+    if target_recall < 1 and int(lengths.sum()) > table_limit:
+        exact = model.recommend(queries, k, exclude_seen=exclude_seen)
+        ways = (False, True) if matrix.min() < 0 else (False,)
+        while size < longest:
+            cuts = [_cut(matrix, size, model.candidates, by_magnitude=way) for way in ways]
+            recalls = [recall(exact, _lists(cut, queries, exclude_seen, k)) for cut in cuts]
+            best = int(np.argmax(recalls))
+            if recalls[best] >= target_recall:
+                return NeighbourTable(cuts[best], size, recalls[best], target_recall, k)
+            size *= 2
     return NeighbourTable(_cut(matrix, longest, model.candidates), longest, 1.0, target_recall, k, whole=True)
 
 

@@ -77,7 +77,14 @@ def _write_vectors(
 def _write_table(
     model: NeighbourModel, queries: Queries, folder: Path, *, exclude_seen: bool, k: int, settings: ExportSettings
 ) -> ModelPart:
-    table = build_table(model, queries, exclude_seen=exclude_seen, target_recall=settings.target_recall, k=k)
+    table = build_table(
+        model,
+        queries,
+        exclude_seen=exclude_seen,
+        target_recall=settings.target_recall,
+        k=k,
+        table_limit=settings.table_limit,
+    )
     table.write(folder / "neighbours.npz")
     index = TableIndex(
         size=len(model.catalogue),

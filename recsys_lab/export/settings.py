@@ -14,11 +14,13 @@ NAMING = {"name", "version"}  # in conf/export too, for whoever calls ``write_bu
 @dataclass(frozen=True)
 class ExportSettings:
     """``conf/export``. Recall and parity are measured on lists of ``k``, with at most
-    ``parity_queries`` of the test queries; up to ``flat_limit`` vectors are searched exactly."""
+    ``parity_queries`` of the test queries; up to ``flat_limit`` vectors are searched exactly,
+    up to ``table_limit`` item-item weights all kept."""
 
     target_recall: float = 0.97
     k: int = 100
     flat_limit: int = 100_000
+    table_limit: int = 10_000_000
     parity_queries: int = 2_000
     tolerance: float = 1e-5
     seed: int = 0

@@ -174,3 +174,10 @@ def test_nothing_of_the_future_is_ever_known(make_dataset, rows, cutoff, targets
         if exclude_seen:
             history = fold.queries.items[fold.queries.offsets[row] : fold.queries.offsets[row + 1]]
             assert not set(history) & set(answers)
+
+
+def test_what_the_whole_log_says_of_an_item_stays_out_of_the_fold(make_dataset):
+    dataset = make_dataset(SEVEN_ROWS)
+    dataset.catalogue.frame["first_seen"] = [1.0, 4.0, 6.0, 9.0]
+    fold = TimeSplit(cutoff=at(5), valid_window=None).split(dataset).test
+    assert list(fold.catalogue.frame) == ["item_id", "available_from"]

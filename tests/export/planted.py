@@ -29,7 +29,7 @@ USERS, ITEMS, CATEGORIES = 240, 120, 6
 DAY = 86_400
 COUNTRIES = ("", "at", "de")
 CREATED = datetime(2026, 11, 23, 16, 15, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"k": 20, "parity_queries": 150}
+SETTINGS: dict[str, Any] = {"k": 20, "parity_queries": 150, "table_limit": 0}
 
 
 def planted_fold(seed: int = 0) -> Fold:

@@ -91,3 +91,10 @@ def test_sparse_and_dense_give_the_same_table() -> None:
     b = build_table(thin, QUERIES, exclude_seen=True, target_recall=0.9, k=10)
     np.testing.assert_array_equal(a.weights.items, b.weights.items)
     np.testing.assert_array_equal(a.weights.weights, b.weights.weights)
+
+
+def test_a_small_table_is_kept_whole() -> None:
+    model = model_of(decaying())
+    settings = {"exclude_seen": True, "target_recall": 0.5, "k": 10}
+    assert build_table(model, QUERIES, **settings, table_limit=ITEMS * ITEMS).whole
+    assert not build_table(model, QUERIES, **settings, table_limit=ITEMS * ITEMS - 1).whole
