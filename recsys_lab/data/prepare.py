@@ -115,7 +115,7 @@ def _write(
         )
     shutil.rmtree(spill, ignore_errors=True)
     files = {path.name: path.stat().st_size for path in source.files()}
-    settings = json.loads(json.dumps(vars(source) | asdict(cleaning), default=str))
+    settings = json.loads(json.dumps(source.settings() | asdict(cleaning), default=str))
     Lineage(source.name, files, settings, tuple(runner.done), clock().isoformat()).save(folder / "lineage.json")
 
 
