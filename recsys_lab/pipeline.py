@@ -21,10 +21,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from recsys_lab import __version__, runs
 from recsys_lab.atomic import whole_folder
+from recsys_lab.comparison import leaderboard
 from recsys_lab.config import PACKAGE, Config, compose
 from recsys_lab.data.audit import Audit, audit
 from recsys_lab.data.dataset import Dataset
@@ -32,7 +31,6 @@ from recsys_lab.data.fold import Fold, Split
 from recsys_lab.errors import ConfigError, ModelError, RunError
 from recsys_lab.evaluation import Evaluation, evaluate, rank
 from recsys_lab.metrics.content import content_vectors
-from recsys_lab.metrics.significance import compare_with_leader
 from recsys_lab.progress import status, track
 from recsys_lab.runs import Run
 from serving_min.rerank import TopK
@@ -117,7 +115,7 @@ def train(
         fit_seconds=round(fit_seconds, 3),
         queries_per_second=round(len(split.test) / rank_seconds, 1),
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        split=describe_split(split),
+        split=split.to_dict(),
         audit=audited.to_dict(),
         lineage=asdict(dataset.lineage),
         curve=model.history,
@@ -167,51 +165,12 @@ def compare(
             failed.append({"model": name, "error": str(error)})
     if not finished:
         raise ModelError("; ".join(failure["error"] for failure in failed) or "models: the list is empty")
-    board = leaderboard(config, finished, failed, dataset, created=clock())
-    with whole_folder(config.path("runs") / board["name"]) as folder:
+    root = config.path("runs")
+    primary, seed = config["metrics"]["primary"], config["seed"]
+    board = leaderboard(finished, failed, dataset, primary=primary, seed=seed, created=clock(), root=root)
+    with whole_folder(root / board["name"]) as folder:
         runs.write_json(folder / runs.COMPARISON_FILE, board)
     return board
-
-
-def leaderboard(
-    config: Config, finished: list[Run], failed: list[dict[str, str]], dataset: Dataset, *, created: datetime
-) -> dict[str, Any]:
-    """Runs on one split as a ranking with paired tests against the leader."""
-    primary = config["metrics"]["primary"]
-    missing = [run.name for run in finished if primary not in run.metrics]
-    if missing:
-        raise ConfigError(f"metrics.primary: {primary!r} was not measured; there are {sorted(finished[0].metrics)}")
-    ranked = sorted(finished, key=lambda run: -run.metrics[primary]["mean"])
-    tables = {run.model: Evaluation.load(run.folder).per_query for run in ranked}
-    comparisons = compare_with_leader(
-        {model: table[primary].to_numpy() for model, table in tables.items()},
-        clusters=tables[ranked[0].model]["user"].to_numpy(),
-        seed=config["seed"],
-    )
-    digest = hashlib.sha256("".join(run.fingerprint for run in ranked).encode()).hexdigest()
-    return {
-        "name": runs.folder_name(config.path("runs"), "compare", created, digest),
-        "created": created.isoformat(timespec="seconds"),
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "events": len(dataset.log)},
-        "primary": primary,
-        "split": ranked[0].split,
-        "audit": ranked[0].audit,
-        "lineage": ranked[0].lineage,
-        "models": [
-            {
-                "model": run.model,
-                "run": run.name,
-                "metrics": run.metrics,
-                "fit_seconds": run.fit_seconds,
-                "queries_per_second": run.queries_per_second,
-                "peak_memory_mb": run.peak_memory_mb,
-                "curve": run.curve,
-            }
-            for run in ranked
-        ],
-        "comparisons": [asdict(comparison) for comparison in comparisons],
-        "failed": failed,
-    }
 
 
 def evaluate_run(run: Run) -> Evaluation:
@@ -296,30 +255,6 @@ def code_fingerprint() -> str:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def describe_split(split: Split) -> dict[str, Any]:
-    """A split in JSON: protocol, settings, and the size of each fold."""
-    folds = {"test": split.test} if split.valid is None else {"valid": split.valid, "test": split.test}
-    return {
-        "name": split.name,
-        "fingerprint": split.fingerprint,
-        "leaks": split.leaks,
-        "exclude_seen": split.exclude_seen,
-        "settings": split.settings,
-        "folds": {name: _describe_fold(fold) for name, fold in folds.items()},
-    }
-
-
-def _describe_fold(fold: Fold) -> dict[str, Any]:
-    return {
-        "train_events": len(fold.train),
-        "train_users": len(np.unique(fold.train.users)),
-        "items": len(fold.catalogue),
-        "queries": len(fold),
-        "cutoff": fold.cutoff,
-        "counts": fold.counts,
-    }
 
 
 def _evaluate(config: Config, lists: TopK, fold: Fold) -> Evaluation:

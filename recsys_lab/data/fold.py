@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,17 @@ class Fold:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its sizes, in JSON."""
+        return {
+            "train_events": len(self.train),
+            "train_users": len(np.unique(self.train.users)),
+            "items": len(self.catalogue),
+            "queries": len(self),
+            "cutoff": self.cutoff,
+            "counts": self.counts,
+        }
+
 
 @dataclass(frozen=True)
 class Split:
@@ -54,3 +66,15 @@ class Split:
     fingerprint: str
     allowed: tuple[str, ...] = ()  # audit findings that the protocol allows
     settings: dict[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The protocol and the sizes of its folds, in JSON."""
+        folds = {"test": self.test} if self.valid is None else {"valid": self.valid, "test": self.test}
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "leaks": self.leaks,
+            "exclude_seen": self.exclude_seen,
+            "settings": self.settings,
+            "folds": {name: fold.to_dict() for name, fold in folds.items()},
+        }
