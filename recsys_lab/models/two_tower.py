@@ -103,13 +103,20 @@ class QueryTower(nn.Module):
             nn.init.normal_(table.weight, std=0.01)
 
     def forward(
-        self, known: Tensor, real: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None
+        self,
+        known: Tensor,
+        appeal: Tensor,
+        real: Tensor,
+        events: Tensor,
+        ages: Tensor,
+        now: Tensor,
+        attributes: Tensor | None,
     ) -> Tensor:
-        """``known`` [B, T, D] item inputs, ``real`` [B, T] where they are no padding → [B, D]."""
+        """``known`` [B, T, D] item inputs, their ``appeal`` [B, T], ``real`` [B, T] where no padding is → [B, D]."""
         length = known.shape[1]
         places = torch.arange(length, device=known.device) + (self.max_history - length)
         elapsed = torch.log1p(ages)
-        attention = self.attend(known)[..., 0] + self.place_weight(places)[:, 0] + self.age_weight * elapsed
+        attention = appeal + self.place_weight(places)[:, 0] + self.age_weight * elapsed
         attention = attention + self.event_weight(events.clamp(0, self.event_weight.num_embeddings - 1))[..., 0]
         shares = attention.masked_fill(~real, -1e9).softmax(dim=1) * real  # all zero for an empty history
         pooled = (shares[..., None] * known).sum(dim=1)
@@ -148,8 +155,14 @@ class InBatch(nn.Module):
 
     def forward(self, batch: Examples) -> Tensor:
         towers = self.network
-        known = towers.items.inputs(batch.items.clamp(min=0))
-        queries = towers.queries(known, batch.items >= 0, batch.events, batch.ages, batch.now, batch.attributes)
+        # each item of the batch once, however many histories hold it
+        held, places = batch.items.clamp(min=0).unique(return_inverse=True)
+        known = towers.items.inputs(held)
+        appeal = towers.queries.attend(known)[:, 0]
+        real = batch.items >= 0
+        queries = towers.queries(
+            known[places], appeal[places], real, batch.events, batch.ages, batch.now, batch.attributes
+        )
         drawn = self.candidates[torch.randint(len(self.candidates), (self.uniform,), device=queries.device)]
         items = torch.cat([batch.targets, drawn])
         logits = queries @ towers.items(items).T / self.heat
@@ -162,10 +175,12 @@ class HistoryQuery(nn.Module):
     """The query tower over fixed item inputs [I, D], as it is exported."""
 
     known: Tensor
+    appeal: Tensor
 
     def __init__(self, known: Tensor, tower: QueryTower) -> None:
         super().__init__()
         self.register_buffer("known", known)
+        self.register_buffer("appeal", tower.attend(known)[:, 0])
         self.tower = tower
         self.inputs = ("items", "events", "ages", "now") + (("attributes",) if len(tower.attributes) else ())
 
@@ -174,8 +189,9 @@ class HistoryQuery(nn.Module):
     ) -> Tensor:
         latest = slice(-self.tower.max_history, None)
         items = items[:, latest]
+        rows = items.clamp(min=0)
         query: Tensor = self.tower(
-            self.known[items.clamp(min=0)], items >= 0, events[:, latest], ages[:, latest], now, attributes
+            self.known[rows], self.appeal[rows], items >= 0, events[:, latest], ages[:, latest], now, attributes
         )
         return query
 
@@ -266,8 +282,7 @@ class TwoTower(NeuralModel):
         with torch.no_grad():
             blocks = torch.split(torch.arange(len(items.id_rows)), ITEMS_AT_ONCE)
             self._vectors = torch.cat([items(codes) for codes in blocks]).numpy()
-            known = torch.cat([items.inputs(codes) for codes in blocks])
-        self._query = HistoryQuery(known, self.network.queries)
+            self._query = HistoryQuery(torch.cat([items.inputs(codes) for codes in blocks]), self.network.queries)
 
     def _towers(
         self, features: ItemFeatures, id_rows: NDArray[np.int64], n_events: int, attribute_sizes: Sequence[int]
