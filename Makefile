@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PORT ?= 8765
 
-.PHONY: demo test check notebook lock clean
+.PHONY: demo test lint check notebook lock clean
 
 demo: $(READY) ## data, seven models compared, report, verified bundle, served answer
 	$(BIN)/recsys-lab data describe
@@ -15,13 +15,14 @@ demo: $(READY) ## data, seven models compared, report, verified bundle, served a
 	$(BIN)/python experiments/ask.py --port $(PORT)
 
 test: $(READY) ## the test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-check: $(READY) ## style, types, tests
+lint: $(READY) ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test ## all of it
 
 notebook: $(READY) ## execute the walk-through notebook again
 	$(BIN)/jupyter execute --inplace experiments/walkthrough.ipynb

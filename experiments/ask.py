@@ -1,6 +1,6 @@
 """Start the server on the newest bundle, ask it the way a shop would, print what it says, stop it.
 
-    python experiments/ask.py [BUNDLE] [--port 8765]
+python experiments/ask.py [BUNDLE] [--port 8765]
 """
 
 from __future__ import annotations
