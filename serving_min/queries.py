@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Queries:
         lengths = np.array([len(history) for history in histories], dtype=np.int64)
         total = int(lengths.sum())
 
-        def flat(lists: Sequence[Sequence[int]] | None, dtype: type) -> NDArray:  # type: ignore[type-arg]
+        def flat(lists: Sequence[Sequence[int]] | None, dtype: type) -> NDArray[Any]:
             if lists is None:
                 return np.zeros(total, dtype)
             return np.fromiter((value for values in lists for value in values), dtype, total)
@@ -101,7 +102,7 @@ class Queries:
             event_names=self.event_names,
         )
 
-    def padded(self, length: int) -> dict[str, NDArray]:  # type: ignore[type-arg]
+    def padded(self, length: int) -> dict[str, NDArray[Any]]:
         """The inputs of an encoder: left-padded to the longest history, at most ``length``.
 
         ``items`` and ``events`` [Q, T] int64 (padding -1), ``ages`` [Q, T] float32 (seconds

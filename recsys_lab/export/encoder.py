@@ -17,14 +17,14 @@ from recsys_lab.export.probes import probes
 from serving_min.queries import Queries
 
 if TYPE_CHECKING:
-    import torch
+    from recsys_lab.nn.query import QueryModule
 
 OPSET = 20
 TOLERANCE = 1e-4  # of the largest number in the query vectors
 LARGEST = 2_000_000_000  # bytes; a protobuf message ends at 2 GiB
 
 
-def export_encoder(module: torch.nn.Module, queries: Queries, max_history: int, path: Path) -> float:
+def export_encoder(module: QueryModule, queries: Queries, max_history: int, path: Path) -> float:
     """Write ``module`` to ``path`` as one ONNX file with free batch size and length.
 
     Returns the largest difference between its vectors in onnxruntime and in torch, relative to
@@ -57,7 +57,7 @@ def export_encoder(module: torch.nn.Module, queries: Queries, max_history: int, 
     return worst
 
 
-def _both(module: torch.nn.Module, session: Any, queries: Queries) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _both(module: QueryModule, session: Any, queries: Queries) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The vectors of all ``queries`` and once more of the first alone, in torch and in onnxruntime."""
     import torch
 
@@ -75,7 +75,7 @@ def _both(module: torch.nn.Module, session: Any, queries: Queries) -> tuple[NDAr
     return np.concatenate(expected), np.concatenate(got)
 
 
-def _must_fit(module: torch.nn.Module) -> None:
+def _must_fit(module: QueryModule) -> None:
     import torch
 
     weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
@@ -89,13 +89,12 @@ def _must_fit(module: torch.nn.Module) -> None:
         )
 
 
-def _write(module: torch.nn.Module, example: Queries, path: Path) -> None:
+def _write(module: QueryModule, example: Queries, path: Path) -> None:
     import onnx
     import torch
 
-    names: tuple[str, ...] = module.inputs  # type: ignore[assignment]
     dimensions = {name: torch.export.Dim(name) for name in ("batch", "length")}
-    free = [dict(enumerate(dimensions[axis] for axis in _axes(name))) for name in names]
+    free = [dict(enumerate(dimensions[axis] for axis in _axes(name))) for name in module.inputs]
     # batch and length must differ from each other and from 0 and 1, which the exporter takes for constants
     width = max(2, int(example.lengths.max()))
     rows = np.arange(2 if width != 2 else 3) % len(example)
@@ -107,7 +106,7 @@ def _write(module: torch.nn.Module, example: Queries, path: Path) -> None:
                 tuple(torch.from_numpy(array) for array in inputs.values()),
                 path,
                 dynamo=True,
-                input_names=list(names),
+                input_names=list(module.inputs),
                 output_names=["query"],
                 dynamic_shapes=tuple(free),
                 opset_version=OPSET,
@@ -132,10 +131,9 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _inputs(module: torch.nn.Module, queries: Queries, width: int) -> dict[str, NDArray[Any]]:
+def _inputs(module: QueryModule, queries: Queries, width: int) -> dict[str, NDArray[Any]]:
     padded = queries.padded(width)
-    names: tuple[str, ...] = module.inputs  # type: ignore[assignment]
-    return {name: padded[name] for name in names}
+    return {name: padded[name] for name in module.inputs}
 
 
 @contextmanager

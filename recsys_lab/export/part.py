@@ -49,7 +49,6 @@ def _write_vectors(
         broken = codes[~np.isfinite(vectors).all(axis=1)][0]
         raise ExportError(f"{model.name}: the vector of item {model.catalogue.ids[broken]!r} is not finite")
     module = model.query_module()
-    inputs: tuple[EncoderInput, ...] = tuple(module.inputs)  # type: ignore[arg-type]
     export_encoder(module, queries, model.max_history, folder / "encoder.onnx")
     asked = model.encode(queries.take(np.flatnonzero(queries.lengths > 0)))
     choice = build_index(
@@ -71,7 +70,7 @@ def _write_vectors(
         target=choice.target,
         k=choice.k,
     )
-    return ModelPart(index, inputs, model.max_history, exact=choice.factory == "Flat")
+    return ModelPart(index, tuple(module.inputs), model.max_history, exact=choice.factory == "Flat")
 
 
 def _write_table(

@@ -25,7 +25,7 @@ from serving_min.queries import Queries
 from serving_min.rerank import TopK, fill, speaks, top_k
 
 if TYPE_CHECKING:
-    import torch
+    from recsys_lab.nn.query import QueryModule
 
 Arrays = dict[str, NDArray[Any]]
 SCORES_PER_BLOCK = 1 << 24  # 64 MiB of float32 scores at a time
@@ -187,11 +187,8 @@ class VectorModel(Recommender):
         """One vector per item code, [I, D]; rows outside ``candidates`` are not used."""
 
     @abstractmethod
-    def query_module(self) -> torch.nn.Module:
-        """History → query vectors, to be exported. Its attribute ``inputs`` names the arrays of
-        ``Queries.padded`` that ``forward`` takes, in order; it gives [B, D] float32. Padding (-1),
-        truncation to ``max_history`` and masks are handled inside the graph.
-        """
+    def query_module(self) -> QueryModule:
+        """History → query vectors, the graph that is exported."""
 
     def score(self, queries: Queries) -> NDArray[np.float32]:
         vectors = self.encode(queries)
@@ -205,12 +202,11 @@ class VectorModel(Recommender):
         import torch
 
         module = self.query_module().eval()
-        inputs: tuple[str, ...] = module.inputs  # type: ignore[assignment]
         blocks = []
         with torch.inference_mode():
             for _, batch in queries.batches(batch_size):
                 padded = batch.padded(self.max_history)
-                blocks.append(module(*(torch.from_numpy(padded[name]) for name in inputs)).numpy())
+                blocks.append(module(*(torch.from_numpy(padded[name]) for name in module.inputs)).numpy())
         return np.concatenate(blocks) if blocks else np.zeros((0, self.item_vectors().shape[1]), np.float32)
 
 

@@ -68,7 +68,8 @@ def gram_matrix(matrix: sparse.csr_array) -> NDArray[np.float32]:
     users, items = matrix.shape
     sparse_work = np.square(np.diff(matrix.indptr), dtype=np.float64).sum()
     if sparse_work * DENSE_SPEED < users * items**2:
-        return (matrix.T @ matrix).toarray()  # type: ignore[no-any-return]
+        product: NDArray[np.float32] = (matrix.T @ matrix).toarray()
+        return product
     gram = np.zeros((items, items), np.float32)
     for start in range(0, users, USERS_PER_BLOCK):
         block = matrix[start : start + USERS_PER_BLOCK].toarray()
@@ -85,6 +86,6 @@ def inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     if failed:
         raise ModelError("ease: the Gram matrix is not positive definite in float32; raise regularization")
     triangle, _ = spotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(triangle)
+    lower: NDArray[np.float32] = np.tril(triangle)
     lower += np.tril(triangle, -1).T
-    return lower  # type: ignore[no-any-return]
+    return lower

@@ -28,6 +28,7 @@ from recsys_lab.models.neural import NeuralModel, at_least
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.losses import full_softmax, sampled_softmax
 from recsys_lab.nn.negatives import NegativeSampler
+from recsys_lab.nn.query import QueryModule
 from recsys_lab.nn.sequences import WindowBatches, Windows, seen_before
 
 
@@ -123,7 +124,7 @@ class NextItem(nn.Module):
         return sampled_softmax(positive, hidden @ table[drawn].T, self.sampler.log_q[drawn], targets[:, None] == drawn)
 
 
-class LatestPosition(nn.Module):
+class LatestPosition(QueryModule):
     """The query: what to expect after the latest event, [B, D]."""
 
     def __init__(self, network: SelfAttention) -> None:
@@ -199,7 +200,7 @@ class SASRec(NeuralModel):
     def item_vectors(self) -> NDArray[np.float32]:
         return self.network.items.weight.detach().numpy()
 
-    def query_module(self) -> nn.Module:
+    def query_module(self) -> QueryModule:
         return LatestPosition(self.network)
 
     def _learn(self, log: InteractionLog, valid: Fold | None) -> None:

@@ -26,6 +26,7 @@ from recsys_lab.models.neural import NeuralModel, at_least
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday
 from recsys_lab.nn.losses import sampled_softmax
+from recsys_lab.nn.query import QueryModule
 from recsys_lab.nn.sequences import ExampleBatches, Examples, seen_before
 
 UNKNOWN = 0  # the row of the id table for items without a training event
@@ -156,7 +157,7 @@ class InBatch(nn.Module):
     def forward(self, batch: Examples) -> Tensor:
         towers = self.network
         # each item of the batch once, however many histories hold it
-        held, places = batch.items.clamp(min=0).unique(return_inverse=True)
+        held, places = torch.unique(batch.items.clamp(min=0), return_inverse=True)
         known = towers.items.inputs(held)
         appeal = towers.queries.attend(known)[:, 0]
         real = batch.items >= 0
@@ -171,7 +172,7 @@ class InBatch(nn.Module):
         return sampled_softmax(logits.diagonal(), logits, (chance / len(items)).log(), hits)
 
 
-class HistoryQuery(nn.Module):
+class HistoryQuery(QueryModule):
     """The query tower over fixed item inputs [I, D], as it is exported."""
 
     known: Tensor
@@ -256,7 +257,7 @@ class TwoTower(NeuralModel):
     def item_vectors(self) -> NDArray[np.float32]:
         return self._vectors
 
-    def query_module(self) -> nn.Module:
+    def query_module(self) -> QueryModule:
         return self._query
 
     def _learn(self, log: InteractionLog, valid: Fold | None) -> None:

@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys_lab.nn.query import QueryModule
 from serving_min.queries import PADDING
 
 TINY = 1e-20  # keeps 0 / 0 at 0 once the residual is gone, and for an empty history
 
 
-class FoldIn(nn.Module):
+class FoldIn(QueryModule):
     """Histories [B, T] → x [B, D] with (Σ_distinct y yᵀ + αG + λI) x = Σ_distinct y.
 
     ``vectors`` [I, D] must have a diagonal Gram matrix G. Then M = αG + λI is diagonal too, and

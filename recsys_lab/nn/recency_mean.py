@@ -7,8 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys_lab.nn.query import QueryModule
 
-class RecencyMean(nn.Module):
+
+class RecencyMean(QueryModule):
     """Histories [B, T] → unit vectors [B, D]: each event counts half of one ``half_life`` events later.
 
     A history without any vector, an empty one above all, gives zeros.

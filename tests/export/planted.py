@@ -23,6 +23,7 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.export.bundle import write_bundle
 from recsys_lab.models.base import Arrays, NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.popular import Popular
+from recsys_lab.nn.query import QueryModule
 from serving_min.queries import Queries
 
 USERS, ITEMS, CATEGORIES = 240, 120, 6
@@ -79,7 +80,7 @@ def planted_catalogue() -> Catalogue:
     )
 
 
-class MaskedMean(nn.Module):
+class MaskedMean(QueryModule):
     """The mean of the vectors of the latest ``length`` items of the history."""
 
     inputs = ("items",)
@@ -113,7 +114,7 @@ class MeanVector(VectorModel):
     def item_vectors(self) -> NDArray[np.float32]:
         return self.vectors
 
-    def query_module(self) -> nn.Module:
+    def query_module(self) -> QueryModule:
         return MaskedMean(self.vectors, self.max_history)
 
     def _arrays(self) -> Arrays:
