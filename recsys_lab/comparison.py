@@ -9,12 +9,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recsys_lab import runs
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.errors import ConfigError
 from recsys_lab.evaluation import Evaluation
+from recsys_lab.metrics.ranking import RANKING_METRICS
 from recsys_lab.metrics.significance import compare_with_leader
 from recsys_lab.runs import Run
+
+
+def check_primary(primary: str, cutoffs: Sequence[int]) -> None:
+    """Raises ConfigError, before hours of training, when models cannot be ranked by ``primary``."""
+    measured = [f"{name}@{k}" for name in RANKING_METRICS for k in cutoffs]
+    if primary not in measured:
+        raise ConfigError(f"metrics.primary: {primary!r} cannot rank models here; use one of {', '.join(measured)}")
 
 
 def leaderboard(
@@ -30,16 +40,15 @@ def leaderboard(
     """What ``comparison.json`` holds and ``recsys-lab compare --json`` prints.
 
     ``primary`` is the metric that ranks and is tested, ``failed`` the models that refused the data
-    with their reasons, ``root`` where comparisons lie. Raises ConfigError when ``primary`` was not
-    measured.
+    with their reasons, ``root`` where comparisons lie.
     """
-    if any(primary not in run.metrics for run in finished):
-        raise ConfigError(f"metrics.primary: {primary!r} was not measured; there are {sorted(finished[0].metrics)}")
-    ranked = sorted(finished, key=lambda run: -run.metrics[primary]["mean"])
-    tables = {run.model: Evaluation.load(run.folder).per_query for run in ranked}
+    tables = {run.model: Evaluation.load(run.folder).per_query for run in finished}
+    values = {model: table[primary].to_numpy(np.float64) for model, table in tables.items()}
+    # by the very numbers that are tested: two means may differ in a last bit that float32 tables lack
+    ranked = sorted(finished, key=lambda run: -float(np.nanmean(values[run.model])))
     leader = ranked[0]
     comparisons = compare_with_leader(
-        {model: table[primary].to_numpy() for model, table in tables.items()},
+        {run.model: values[run.model] for run in ranked},
         clusters=tables[leader.model]["user"].to_numpy(),
         seed=seed,
     )

@@ -39,17 +39,8 @@ class Config:
         return compose([*self.overrides, *overrides], conf_dir=self.conf_dir)
 
     def for_model(self, model: str) -> Config:
-        """This configuration with one model chosen, and what ``params`` says about it.
-
-        Raises ConfigError when ``params`` names a hyper-parameter that the model lacks.
-        """
-        chosen = self.but(f"model={model}")
-        unknown = set(self.tree["params"].get(model) or {}) - set(chosen.tree["model"])
-        if unknown:
-            known = sorted(set(chosen.tree["model"]) - {"_target_"})
-            raise ConfigError(f"params.{model}: no such setting {sorted(unknown)}; it has {known}")
-        tree = {**chosen.tree, "model": {**chosen.tree["model"], **(self.tree["params"].get(model) or {})}}
-        return Config(tree, chosen.overrides, chosen.conf_dir, chosen.choices)
+        """This configuration with one model chosen, and what ``params`` says about it."""
+        return self.but(f"model={model}")
 
     def build(self, key: str, *, without: str | None = None) -> Any:
         """The object that the node at ``key`` (dots allowed) describes with ``_target_``.
@@ -101,7 +92,8 @@ def conf_folder() -> Path:
 def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> Config:
     """Compose ``conf/config.yaml`` with overrides. ``conf_dir`` adds the user's own files to the groups.
 
-    Raises ConfigError in one line for an unknown group, choice or key.
+    What ``params`` says about the chosen model is part of ``model`` in the result; an override of
+    ``model`` itself goes before it. Raises ConfigError in one line for an unknown group, choice or key.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -127,4 +119,17 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
         said = " ".join(str(error).split())
         raise ConfigError(said.partition(" Config search path:")[0]) from error
     assert isinstance(tree, dict)
-    return Config({str(key): value for key, value in tree.items()}, tuple(overrides), conf_dir, choices)
+    named = {str(key): value for key, value in tree.items()}
+    model = {**named["model"], **_params(named, choices["model"], overrides)}
+    return Config({**named, "model": model}, tuple(overrides), conf_dir, choices)
+
+
+def _params(tree: Mapping[str, Any], model: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """What ``params`` says about ``model``, less what the overrides say themselves."""
+    params = tree["params"].get(model) or {}
+    unknown = set(params) - set(tree["model"])
+    if unknown:
+        known = sorted(set(tree["model"]) - {"_target_"})
+        raise ConfigError(f"params.{model}: no such setting {sorted(unknown)}; it has {known}")
+    said = {override.lstrip("+").partition("=")[0] for override in overrides}
+    return {name: value for name, value in params.items() if f"model.{name}" not in said}

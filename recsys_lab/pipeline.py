@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys_lab import __version__, runs
 from recsys_lab.atomic import whole_folder
-from recsys_lab.comparison import leaderboard
+from recsys_lab.comparison import check_primary, leaderboard
 from recsys_lab.config import PACKAGE, Config, compose
 from recsys_lab.data.audit import Audit, audit
 from recsys_lab.data.dataset import Dataset
@@ -43,6 +43,7 @@ __all__ += ["prepare", "train"]
 
 Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
+SHARED_CODE = ("queries.py", "rerank.py")  # of serving_min: padding, top-k, exclusion and filling
 
 
 def prepare(config: Config) -> Dataset:
@@ -88,6 +89,7 @@ def train(
     config: Config, dataset: Dataset | None = None, split: Split | None = None, *, clock: Clock = runs.now
 ) -> Run:
     """Fit, evaluate on the test fold, and keep all of it in a run folder."""
+    longest = max(_cutoffs(config))
     dataset = prepare(config) if dataset is None else dataset
     split = make_split(config, dataset) if split is None else split
     audited = check(dataset, split)
@@ -95,16 +97,17 @@ def train(
     model = fit(config, split)
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    lists = rank(model, split.test, _longest(config), split.exclude_seen)
+    lists = rank(model, split.test, longest, split.exclude_seen)
     rank_seconds = time.perf_counter() - started
     evaluation = _evaluate(config, lists, split.test)
 
     root, created = config.path("runs"), clock()
     fingerprint = run_fingerprint(config, split)
-    name = runs.folder_name(root, model.name, created, fingerprint)
+    label = config.choices.get("model", model.name)  # two files of conf/model may name one class
+    name = runs.folder_name(root, label, created, fingerprint)
     run = Run(
         name=name,
-        model=model.name,
+        model=label,
         created=created.isoformat(timespec="seconds"),
         seed=config["seed"],
         fingerprint=fingerprint,
@@ -148,16 +151,17 @@ def compare(
     A model that refuses these data (ModelError) is listed under ``failed``, with its reason.
     Raises ModelError when all of them do.
     """
+    check_primary(config["metrics"]["primary"], _cutoffs(config))
+    models = _list(config["models"], "models")
+    # all of them now; an experiment's params may speak of models that are left out today
+    configs = {name: config.for_model(name) for name in [*models, *config["params"]]}
     dataset = prepare(config) if dataset is None else dataset
     split = make_split(config, dataset) if split is None else split
     check(dataset, split)
     finished: list[Run] = []
     failed: list[dict[str, str]] = []
-    strange = set(config["params"]) - set(config["models"])
-    if strange:
-        raise ConfigError(f"params: {sorted(strange)} are not among models {config['models']}")
-    for name in track(config["models"], "comparing"):
-        chosen = config.for_model(name)
+    for name in track(list(dict.fromkeys(models)), "comparing"):
+        chosen = configs[name]
         same = None if fresh else runs.find_same(config.path("runs"), run_fingerprint(chosen, split))
         try:
             finished.append(same or train(chosen, dataset, split, clock=clock))
@@ -180,7 +184,7 @@ def evaluate_run(run: Run) -> Evaluation:
     config = Config(run.config, tuple(run.overrides))
     _, split = _same_question(config, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model")
-    return _evaluate(config, rank(model, split.test, _longest(config), split.exclude_seen), split.test)
+    return _evaluate(config, rank(model, split.test, max(_cutoffs(config)), split.exclude_seen), split.test)
 
 
 def evaluate_bundle(config: Config, folder: Path) -> Evaluation:
@@ -194,7 +198,7 @@ def evaluate_bundle(config: Config, folder: Path) -> Evaluation:
     bundle = Bundle.load(folder)
     fingerprints = bundle.manifest.fingerprints
     _, split = _same_question(config, {"data": fingerprints.data, "split": fingerprints.split})
-    lists = Engine(bundle).rank(split.test.queries, _longest(config), exclude_seen=split.exclude_seen)
+    lists = Engine(bundle).rank(split.test.queries, max(_cutoffs(config)), exclude_seen=split.exclude_seen)
     return _evaluate(config, lists, split.test)
 
 
@@ -243,15 +247,16 @@ def report(config: Config, board: dict[str, Any], path: Path | None = None) -> P
 
 def run_fingerprint(config: Config, split: Split) -> str:
     """Everything that a run's numbers depend on: split (and with it data), model, metrics, seed, code."""
-    parts = [split.fingerprint, config.fingerprint("model", "metrics", "seed"), code_fingerprint(), __version__]
+    label = config.choices.get("model", "")
+    parts = [split.fingerprint, label, config.fingerprint("model", "metrics", "seed"), code_fingerprint(), __version__]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def code_fingerprint() -> str:
     """sha256 of the source that decides a run's numbers, so that a changed model is trained again."""
     digest = hashlib.sha256()
-    for part in DECIDING_CODE:
-        path = PACKAGE / part
+    shared = [PACKAGE.parent / "serving_min" / name for name in SHARED_CODE]
+    for path in [*(PACKAGE / part for part in DECIDING_CODE), *shared]:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -262,15 +267,24 @@ def _evaluate(config: Config, lists: TopK, fold: Fold) -> Evaluation:
     return evaluate(
         lists,
         fold,
-        cutoffs=metrics["cutoffs"],
+        cutoffs=_cutoffs(config),
         bootstrap=metrics["bootstrap"],
         seed=config["seed"],
         content=content_vectors(fold.catalogue),
     )
 
 
-def _longest(config: Config) -> int:
-    return int(max(config["metrics"]["cutoffs"]))
+def _cutoffs(config: Config) -> list[int]:
+    cutoffs = _list(config["metrics"]["cutoffs"], "metrics.cutoffs")
+    if not cutoffs or not all(isinstance(k, int) and k > 0 for k in cutoffs):
+        raise ConfigError(f"metrics.cutoffs: {cutoffs} are no lengths of lists; write [5,10,20]")
+    return cutoffs
+
+
+def _list(value: Any, argument: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{argument}: {value!r} is no list; write [{value}]")
+    return value
 
 
 def _same_question(config: Config, fingerprints: dict[str, str]) -> tuple[Dataset, Split]:

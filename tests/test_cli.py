@@ -187,7 +187,13 @@ def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
         (["recommend", "no-such-bundle", "--history", "A"], "no manifest.json here"),
         (["train", *SMALL, "split.cutoff=1999-01-01"], "outside the log"),
         (["train", *SMALL, "split.target_events=[order]"], "no event \\['order'\\]"),
+        (["train", *SMALL, "split.target_events=purchase"], "'purchase' is no list"),
+        (["train", *SMALL, "split.allow=[order-of-tie]"], "\\['order-of-tie'\\] are no findings"),
+        (["train", *SMALL, "metrics.cutoffs=10"], "cutoffs: 10 is no list"),
+        (["compare", *SMALL, "metrics.primary=coverage@10"], "'coverage@10' cannot rank models"),
+        (["compare", *SMALL, "metrics.primary=ndcg@7"], "'ndcg@7' cannot rank models"),
         (["compare", *SMALL, "+params.ease.lambda=3"], "no such setting"),
+        (["compare", *SMALL, "+params.esae.regularization=3"], "esae"),
     ],
 )
 @pytest.mark.usefixtures("in_job")

@@ -83,6 +83,13 @@ def test_params_reach_their_model_and_only_known_ones():
         compose(["+params.ease.lambda=3"]).for_model("ease")
 
 
+def test_params_reach_the_model_that_is_trained_alone():
+    """``train`` and ``config`` too; what is said of the model itself goes before."""
+    assert compose(["model=ease", "+params.ease.regularization=3"])["model"]["regularization"] == 3
+    said = compose(["+params.ease.regularization=3", "model=ease", "model.regularization=7"])
+    assert said["model"]["regularization"] == 7
+
+
 def test_only_allowed_code_is_built():
     with pytest.raises(ConfigError, match="not under allowed_targets"):
         compose(["model._target_=os.system"]).build("model")

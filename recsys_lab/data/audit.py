@@ -13,7 +13,7 @@ import numpy as np
 from recsys_lab.data import columns
 from recsys_lab.data.fold import Fold, Split
 from recsys_lab.data.moments import iso
-from recsys_lab.errors import LeakError
+from recsys_lab.errors import ConfigError, LeakError
 
 if TYPE_CHECKING:
     from recsys_lab.data.dataset import Dataset
@@ -52,7 +52,7 @@ class Audit:
 
 
 def audit(dataset: Dataset, split: Split) -> Audit:
-    """Check the data set and every fold of the split."""
+    """Check the data set and every fold of the split. Raises ConfigError when ``allow`` names no check."""
     folds = [("test", split.test)] + ([("valid", split.valid)] if split.valid else [])
     found = [_whole_log_filters(dataset), _duplicates(dataset)]
     for name, fold in folds:
@@ -66,6 +66,10 @@ def audit(dataset: Dataset, split: Split) -> Audit:
             _cold(name, fold, "cold_targets", "targets", "of the distinct target items are unknown at the cutoff"),
             _cold(name, fold, "cold_users", "queries_asked", "of the queries come from users without history"),
         ]
+    names = sorted({finding.name for finding in found})
+    unknown = sorted(set(split.allowed) - set(names))
+    if unknown:
+        raise ConfigError(f"split.allow: {unknown} are no findings of this split; there are {', '.join(names)}")
     return Audit(tuple(_allow(finding, split.allowed) for finding in found))
 
 

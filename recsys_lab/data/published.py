@@ -93,7 +93,7 @@ class Predefined(Splitter):
     def _parts(self, dataset: Dataset) -> NDArray[np.object_]:
         """The part of each event of the log, [N]."""
         path = self._file()
-        given = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        given = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
         missing = {columns.USER, columns.ITEM, "part"} - set(given)
         if missing:
             raise SplitError(f"split.path: {path} lacks {sorted(missing)}; it has {list(given)}")
@@ -112,6 +112,11 @@ class Predefined(Splitter):
         given = given.astype({columns.USER: str, columns.ITEM: str}).drop_duplicates(keys, keep="last")
         parts = events.merge(given[[*keys, "part"]], on=keys, how="left")["part"]
         return parts.fillna("train").to_numpy(dtype=object)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Ids as they are written: 007 is not 7, and NA is an id like others."""
+    return pd.read_csv(path, dtype={columns.USER: str, columns.ITEM: str}, keep_default_na=False)
 
 
 def _ask_about(log: InteractionLog, rows: NDArray[np.int64]) -> Questions:

@@ -44,10 +44,16 @@ class Policy(Protocol):
 
 
 def known_items(dataset: Dataset, trained: InteractionLog, cutoff: int) -> NDArray[np.int32]:
-    """Codes of the items that exist for a model at ``cutoff``: seen in training, or announced earlier."""
-    known = np.bincount(trained.items, minlength=dataset.log.n_items) > 0
+    """Codes of the items that exist for a model at ``cutoff``: seen in training, or announced earlier.
+
+    The data set's codes follow the first events, which for an announced item lie ahead; and the lower
+    code wins a tie. So these items come last, ordered by announcement and id.
+    """
+    touched = np.bincount(trained.items, minlength=dataset.log.n_items) > 0
     announced = dataset.catalogue.numbers(columns.AVAILABLE_FROM)
-    return np.flatnonzero(known | (announced < cutoff)).astype(np.int32)
+    ahead = np.flatnonzero(~touched & (announced < cutoff))
+    ahead = ahead[np.lexsort((dataset.catalogue.ids[ahead].astype(str), announced[ahead]))]
+    return np.concatenate([np.flatnonzero(touched), ahead]).astype(np.int32)
 
 
 def known_attributes(log: InteractionLog, trained: InteractionLog) -> InteractionLog:

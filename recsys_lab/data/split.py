@@ -62,6 +62,9 @@ class Splitter(ABC):
     def __post_init__(self) -> None:
         one_of("cold_items", self.cold_items, ("drop", "miss"))
         one_of("cold_users", self.cold_users, ("drop", "keep"))
+        for name, value in (("target_events", self.target_events), ("allow", self.allow)):
+            if isinstance(value, str):
+                raise ConfigError(f"split.{name}: {value!r} is no list; write [{value}]")
 
     @abstractmethod
     def folds(self, dataset: Dataset) -> tuple[Fold | None, Fold]:

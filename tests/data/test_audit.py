@@ -12,7 +12,7 @@ from recsys_lab.data.fold import Split
 from recsys_lab.data.lineage import LineageStep
 from recsys_lab.data.published import LeaveOneOut
 from recsys_lab.data.split import TimeSplit
-from recsys_lab.errors import LeakError
+from recsys_lab.errors import ConfigError, LeakError
 
 EVENTS = [
     ("u1", 1, "A"),
@@ -93,6 +93,12 @@ def test_filters_over_the_whole_log_are_caught_and_can_be_allowed(make_dataset):
     allowed = replace(HONEST, allow=("whole-log-filters",)).split(dataset)
     finding = next(f for f in audit(dataset, allowed).require().findings if f.name == "whole-log-filters")
     assert (finding.ok, finding.allowed) == (False, True)
+
+
+def test_allowing_what_is_no_check_is_an_error(make_dataset):
+    dataset = make_dataset(EVENTS)
+    with pytest.raises(ConfigError, match=r"\['whole-log-filter'\] are no findings .* whole-log-filters"):
+        audit(dataset, replace(HONEST, allow=("whole-log-filter",)).split(dataset))
 
 
 def test_leave_one_out_passes_as_what_it_is(make_dataset):

@@ -62,6 +62,15 @@ def test_parts_come_from_a_file(make_dataset, tmp_path):
     assert len(Predefined(path=str(path), refit=True).split(make_dataset(EVENTS)).test.train) == len(EVENTS) - 3
 
 
+def test_ids_of_the_file_are_taken_as_written(make_dataset, tmp_path):
+    events = [("007", 1, "1.0"), ("007", 2, "NA"), ("7", 1, "1.0"), ("7", 2, "NA")]
+    path = tmp_path / "parts.csv"
+    path.write_text("user_id,item_id,part\n007,NA,test\n")
+    split = Predefined(path=str(path), cold_items="drop").split(make_dataset(events))
+    assert list(split.test.users) == [0]
+    assert len(split.test.train) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -63,6 +63,14 @@ def test_an_announced_item_is_no_cold_item(make_dataset):
     assert asked(fold, 0)["targets"] == ["C"]
 
 
+def test_codes_of_announced_items_do_not_tell_what_comes(make_dataset):
+    """The data set's codes follow first events; here B is asked for next, but C was announced first."""
+    dataset = make_dataset([("u1", 1, "D"), ("u1", 6, "A"), ("u2", 7, "B")], available_from={"C": 2, "A": 3, "B": 3})
+    fold = TimeSplit(cutoff=at(5), valid_window=None).split(dataset).test
+    assert list(fold.catalogue.ids) == ["D", "C", "A", "B"]
+    assert asked(fold, 0)["targets"] == ["A"]
+
+
 def test_next_takes_the_first_second_only(make_dataset):
     events = [("u1", 1, "A"), ("u1", 2, "B"), ("u2", 3, "C"), ("u1", 6, "C"), ("u1", 6, "B"), ("u1", 7, "A")]
     split = TimeSplit(cutoff=at(5), valid_window=None, targets="next", exclude_seen=False)

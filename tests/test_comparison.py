@@ -1,0 +1,83 @@
+"""The leaderboard: one order for everything, and every file of ``conf/model`` a model of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_lab import pipeline
+from recsys_lab.comparison import leaderboard
+from recsys_lab.config import compose
+from recsys_lab.evaluation import Evaluation
+from recsys_lab.report.leaderboard import verdicts
+from recsys_lab.runs import Run
+
+EVENTS = [(f"u{user}", time, "ABCD"[(user + time) % 4]) for user in range(6) for time in (1, 2, 8)]
+SPLIT = ["split.cutoff=1970-01-01T00:00:05", "split.valid_window=null"]
+NO_TEXT: dict[str, Any] = dict.fromkeys(["created", "fingerprint"], "")
+EMPTY: dict[str, Any] = {name: {} for name in ("fingerprints", "config", "split", "audit", "lineage")}
+
+
+def run(root: Path, model: str, values: list[float]) -> Run:
+    folder = root / model
+    folder.mkdir()
+    metrics: dict[str, Any] = {"ndcg@10": {"mean": float(np.mean(values)), "ci95": None}}
+    table = pd.DataFrame({"user": range(len(values)), "ndcg@10": np.array(values, np.float32)})
+    Evaluation(table, metrics).save(folder)
+    return Run(
+        **NO_TEXT, **EMPTY, name=model, model=model, seed=0, overrides=[], metrics=metrics, fit_seconds=0,
+        queries_per_second=0, peak_memory_mb=0, folder=folder,
+    )  # fmt: skip
+
+
+def test_a_difference_in_the_last_bit_leaves_one_leader(make_dataset, tmp_path):
+    """The same four values in another order: the means differ by 1e-16, and float32 sums the other way."""
+    second, third = 0.6309297535714575, 0.38685280723454163
+    runs = [run(tmp_path, "a", [second, third, second, 1.0]), run(tmp_path, "b", [third, 1.0, second, second])]
+    board = leaderboard(
+        runs, [], make_dataset(EVENTS), primary="ndcg@10", seed=0, created=datetime(2026, 1, 1, tzinfo=UTC),
+        root=tmp_path,
+    )  # fmt: skip
+    leader, other = (entry["model"] for entry in board["models"])
+    assert verdicts(board) == {leader: "leader", other: "tie"}
+
+
+def test_two_files_that_name_one_class_are_two_models(make_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "steady.yaml").write_text("defaults: [popular]\nhalf_life_days: null\n")
+    dataset = make_dataset(EVENTS)
+    config = compose(["models=[popular,steady,popular]", *SPLIT], conf_dir=tmp_path / "mine")
+    board = pipeline.compare(config, dataset, pipeline.make_split(config, dataset))
+    assert {entry["model"] for entry in board["models"]} == {"popular", "steady"}
+    assert len(board["comparisons"]) == 1
+
+
+def test_params_of_a_model_that_is_left_out_do_no_harm(make_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = make_dataset(EVENTS)
+    config = compose(["models=[popular]", "+params.ease.regularization=3", *SPLIT])
+    board = pipeline.compare(config, dataset, pipeline.make_split(config, dataset))
+    assert [entry["model"] for entry in board["models"]] == ["popular"]
+
+
+@pytest.mark.parametrize("name", ["queries.py", "rerank.py"])
+def test_the_code_that_is_shared_with_the_server_counts(tmp_path, monkeypatch, name):
+    """Padding, top-k and filling decide numbers: a run made with others is not taken again."""
+    folder = tmp_path / "serving_min"
+    folder.mkdir()
+    for part in pipeline.SHARED_CODE:
+        (folder / part).write_bytes((pipeline.PACKAGE.parent / "serving_min" / part).read_bytes())
+    for part in pipeline.DECIDING_CODE:
+        path = tmp_path / "recsys_lab" / part
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(pipeline.PACKAGE / part)
+    monkeypatch.setattr(pipeline, "PACKAGE", tmp_path / "recsys_lab")
+    before = pipeline.code_fingerprint()
+    (folder / name).write_text("changed")
+    assert pipeline.code_fingerprint() != before
