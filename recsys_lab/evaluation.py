@@ -81,6 +81,8 @@ def evaluate(
     fold that asks nothing.
     """
     _check(lists, fold, cutoffs)
+    if bootstrap < 0:
+        raise ConfigError(f"bootstrap: {bootstrap} resamples cannot be drawn; use 0 for none, or about 1000")
     shown = lists.items
     counts = fold.train.item_counts()
     candidates = np.ones(len(counts), np.bool_) if candidates is None else candidates

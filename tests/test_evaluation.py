@@ -113,6 +113,11 @@ def test_cutoffs_that_the_lists_cannot_serve(cutoffs: tuple[int, ...]) -> None:
         evaluate(LISTS, fold(TARGETS), cutoffs=cutoffs)
 
 
+def test_a_negative_number_of_resamples() -> None:
+    with pytest.raises(ConfigError, match="bootstrap: -1 resamples cannot be drawn"):
+        evaluate(LISTS, fold(TARGETS), cutoffs=(3,), bootstrap=-1)
+
+
 def test_lists_of_another_fold() -> None:
     with pytest.raises(ConfigError, match="3 lists for 2 queries"):
         evaluate(LISTS, fold(TARGETS[:2]), cutoffs=(3,))

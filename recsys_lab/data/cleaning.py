@@ -38,6 +38,8 @@ class Cleaning:
     latest: int = YEAR_2100
 
     def __post_init__(self) -> None:
+        if isinstance(self.events, str):
+            raise ConfigError(f"data.cleaning.events: {self.events!r} is no list; write [{self.events}]")
         if self.events is not None:
             object.__setattr__(self, "events", tuple(self.events))
             if not self.events:

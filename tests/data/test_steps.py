@@ -214,6 +214,7 @@ def test_a_source_cleans_before_the_general_rules(tmp_path: Path) -> None:
     ("setting", "message"),
     [
         ({"events": ()}, "data.cleaning.events"),
+        ({"events": "purchase"}, "'purchase' is no list; write [purchase]"),
         ({"duplicates": "maybe"}, "data.cleaning.duplicates: 'maybe'"),
         ({"session_gap": -1}, "data.cleaning.session_gap: -1"),
         ({"min_user_events": -2}, "data.cleaning.min_user_events: -2"),

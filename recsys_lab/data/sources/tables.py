@@ -48,15 +48,20 @@ def csv_relation(
 ) -> str:
     """Delimited text, every column a string; ``.gz`` and ``.zst`` are read as they are.
 
-    ``names`` are the columns of files without a header; otherwise all files have the first one's
-    header. Without a ``delimiter`` it is whichever of tab, comma, semicolon and bar the first line
-    has most of; an empty ``quote`` means that quotes are plain letters. Raises SourceError when the
-    first line cannot be read, SchemaError when two columns have one name.
+    ``names`` are the columns of files without a header; otherwise all files must have the first one's
+    header, since rows are read by position. Without a ``delimiter`` it is whichever of tab, comma,
+    semicolon and bar the first line has most of; an empty ``quote`` means that quotes are plain
+    letters. Raises SourceError when the first line cannot be read, SchemaError when two columns have
+    one name or two files differ.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
     line = _first_line(files[0], encoding)
     delimiter = delimiter or max("\t,;|", key=line.count)
     found = _header(line, delimiter, quote, files[0]) if names is None else names
+    for file in files[1:] if names is None else []:
+        other = _header(_first_line(file, encoding), delimiter, quote, file)
+        if other != found:
+            raise SchemaError(f"{file}: its columns are {other}, those of {files[0]} {found}; make them the same")
     types = ", ".join(f"{sql_literal(name)}: 'VARCHAR'" for name in found)
     options = {"delim": delimiter, "quote": quote, "escape": quote, "encoding": encoding}
     listed = ", ".join(f"{key} = {sql_literal(value)}" for key, value in options.items())

@@ -67,6 +67,14 @@ def test_the_files_of_a_folder_are_read_in_order_of_their_names(tmp_path: Path) 
     assert Loaded(Csv(tmp_path)).events("row_id, user_id") == [(0, "u"), (1, "v")]
 
 
+def test_files_with_different_headers_are_refused(tmp_path: Path) -> None:
+    """Rows are read by position, so users would become items."""
+    write(tmp_path / "a.csv", "user_id,item_id,timestamp\nu,A,1\n")
+    write(tmp_path / "b.csv", "item_id,user_id,timestamp\nB,v,2\n")
+    with pytest.raises(SchemaError, match=r"b\.csv: its columns are \['item_id', 'user_id', 'timestamp'\]"):
+        Loaded(Csv(tmp_path))
+
+
 @pytest.mark.parametrize(
     "text",
     [
