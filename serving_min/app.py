@@ -29,7 +29,9 @@ def create_app(engine: Engine, *, waiting: int = 512) -> Starlette:
     decoder = msgspec.json.Decoder(Request)
     encode = msgspec.json.Encoder().encode
     recommending: Batcher[Request, bytes] = Batcher(
-        lambda requests: [encode(answer) for answer in engine.recommend(requests)], waiting=waiting
+        lambda requests: [encode(answer) for answer in engine.recommend(requests)],
+        begin=engine.own_this_thread,
+        waiting=waiting,
     )
     comparing: Batcher[tuple[str, int], bytes] = Batcher(
         lambda wanted: [encode(engine.similar(item, k)) for item, k in wanted], largest=1, waiting=waiting
@@ -54,7 +56,8 @@ def create_app(engine: Engine, *, waiting: int = 512) -> Starlette:
         return json_response({"status": "alive"})
 
     async def readyz(_: HttpRequest) -> Response:
-        return json_response({"status": "busy"}, 503) if recommending.full else json_response({"status": "ready"})
+        busy = recommending.full or comparing.full
+        return json_response({"status": "busy"}, 503) if busy else json_response({"status": "ready"})
 
     async def model(_: HttpRequest) -> Response:
         return json_response(manifest)

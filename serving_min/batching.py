@@ -1,7 +1,7 @@
 """Answers off the event loop, in batches that need no timer.
 
 One worker thread takes whatever has queued, while the next batch forms behind its back: alone,
-a request waits for nobody; under load, many share one run of the model. The queue is bounded,
+a request waits for nobody; under load, many share the cost of one hand-over. The queue is bounded,
 since a request that waits too long is better refused at once.
 """
 
@@ -20,10 +20,18 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Job, Result]):
-    """Calls ``answer`` with at most ``largest`` jobs at a time, at most ``waiting`` in the queue."""
+    """Calls ``answer`` with at most ``largest`` jobs at a time, at most ``waiting`` in the queue.
+    ``begin`` is called once, in the thread that answers."""
 
-    def __init__(self, answer: Callable[[list[Job]], list[Result]], *, largest: int = 32, waiting: int = 512) -> None:
-        self.answer, self.largest, self.waiting = answer, largest, waiting
+    def __init__(
+        self,
+        answer: Callable[[list[Job]], list[Result]],
+        *,
+        begin: Callable[[], None] = lambda: None,
+        largest: int = 32,
+        waiting: int = 512,
+    ) -> None:
+        self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
         self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name="batcher", daemon=True)
 
@@ -48,6 +56,7 @@ class Batcher(Generic[Job, Result]):
         return await future
 
     def _work(self) -> None:
+        self.begin()
         while (first := self._queue.get()) is not None:
             batch, ended = [first], False
             while len(batch) < self.largest and not ended:

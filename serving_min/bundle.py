@@ -25,6 +25,8 @@ from serving_min.vectors import Vectors
 
 Arrays = dict[str, NDArray[Any]]
 
+PROBED = 16  # vectors that an index is asked for when it is loaded
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -63,6 +65,8 @@ class Bundle:
 def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
     for name, listed in manifest.files.items():
         path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{path}: no such file, but the manifest lists it")
         try:
             size = path.stat().st_size
             if size != listed.bytes:
@@ -109,19 +113,26 @@ def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candi
         _must(index.metric_type == faiss.METRIC_INNER_PRODUCT, "the index is not for inner products")
         for name, value in described.settings.items():
             faiss.ParameterSpace().set_index_parameter(index, name, value)
+        exact = isinstance(index, faiss.IndexFlat)
+        if exact:
+            _must(np.array_equal(index.reconstruct_n(0, len(codes)), vectors), "not the vectors of vectors.npz")
+        places = index.search(vectors[:PROBED], min(PROBED, len(codes)))[1]
+        _must(bool((places < len(codes)).all()), f"finds places beyond its {len(codes)} vectors")
     with _reading(folder / "encoder.onnx") as path:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised anyway
-        encoder = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # from memory and with nowhere to look: weights in another file would be in no checksum
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))
+        encoder = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         takes = {node.name for node in encoder.get_inputs()}
         inputs = manifest.history.inputs
         _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
-        model = Vectors(encoder, inputs, manifest.history.max_length, index, codes, vectors, len(candidates))
+        model = Vectors(encoder, inputs, manifest.history.max_length, index, codes, vectors, len(candidates), exact)
         if len(candidates):
-            blank = np.zeros((1, len(manifest.history.attributes)), np.int32)
-            query = model.encode(Queries.from_histories([[0]], attributes=blank))
-            _must(query.shape == (1, described.dimension), f"its queries have shape {query.shape[1:]}")
+            blank = np.zeros((2, len(manifest.history.attributes)), np.int32)
+            query = model.encode(Queries.from_histories([[0], [0, len(candidates) - 1]], attributes=blank))
+            _must(query.shape == (2, described.dimension), f"its queries have shape {query.shape[1:]}")
             _must(query.dtype == np.float32, f"its queries are {query.dtype}, not float32")
     return model
 
@@ -131,6 +142,8 @@ def _arrays(path: Path, expected: dict[str, tuple[type, int]]) -> Arrays:
     with np.load(path, allow_pickle=False) as stored:
         missing = expected.keys() - set(stored.files)
         _must(not missing, f"no array {', '.join(sorted(missing))}")
+        unpacked = sum(stored.zip.getinfo(f"{name}.npy").file_size for name in expected)
+        _must(unpacked <= path.stat().st_size, f"compressed, to be {unpacked:,} bytes; arrays are stored as they are")
         arrays = {name: stored[name] for name in expected}
     for name, (dtype, dimensions) in expected.items():
         array = arrays[name]

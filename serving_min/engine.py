@@ -30,12 +30,19 @@ class Engine:
         self.bundle = bundle
         self.clock = clock
 
+    def own_this_thread(self) -> None:
+        """Keep FAISS to one thread in the calling thread: its setting holds in no other, and more only spin."""
+        if self.bundle.manifest.kind == "vector":
+            import faiss
+
+            faiss.omp_set_num_threads(1)
+
     def check(self, request: Request) -> None:
         """Raises RequestError when this bundle cannot answer the request."""
         self.bundle.items.check(request.filters)
 
     def recommend(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request; the encoder runs once for all of them.
+        """One answer for each request, the same as if it were asked alone.
 
         Raises RequestError as ``check`` does.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,14 @@ from serving_min.errors import BundleError, RequestError
 from serving_min.messages import Filters
 
 ALWAYS = -(1 << 63)  # available since ever
+COLUMNS = {
+    "item_id": pa.string(),
+    "title": pa.string(),
+    "category": pa.string(),
+    "brand": pa.string(),
+    "price": pa.float64(),
+    "available_from": pa.int64(),  # a timestamp would be read in its own unit
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +40,12 @@ class Labels:
     def among(self, wanted: list[str]) -> NDArray[np.bool_]:
         """Which items carry one of the wanted labels, [I]."""
         chosen = np.zeros(len(self.names) + 1, np.bool_)  # the last place is for code -1
-        chosen[:-1] = np.isin(self.names, wanted) if self.names else False
+        chosen[[self._position[name] for name in wanted if name in self._position]] = True
         return chosen[self.codes]
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.names)}
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,14 @@ class Items:
 
     @classmethod
     def read(cls, path: Path) -> Items:
-        """Raises BundleError when ids are missing or double."""
+        """Raises BundleError when ids are missing or double, or a column is of another type."""
         with pa.OSFile(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
+        table.validate(full=True)  # Arrow trusts the offsets of a file, and would read beyond its end
+        for name in COLUMNS.keys() & set(table.column_names):
+            kind = table.schema.field(name).type
+            if kind != COLUMNS[name]:
+                raise BundleError(f"{path}: {name} is {kind}, not {COLUMNS[name]}")
         if "item_id" not in table.column_names:
             raise BundleError(f"{path}: no column item_id; it has {table.column_names}")
         ids = _texts(table, "item_id") or []
@@ -69,8 +87,8 @@ class Items:
             titles=_texts(table, "title"),
             category=_labels(table, "category"),
             brand=_labels(table, "brand"),
-            price=_numbers(table, "price", pa.float64(), nan),
-            available_from=_numbers(table, "available_from", pa.int64(), ALWAYS),
+            price=_numbers(table, "price", nan),
+            available_from=_numbers(table, "available_from", ALWAYS),
         )
 
     def description(self, code: int) -> dict[str, Any]:
@@ -111,7 +129,7 @@ class Items:
 def _texts(table: pa.Table, name: str) -> list[str | None] | None:
     if name not in table.column_names:
         return None
-    texts: list[str | None] = table[name].cast(pa.large_string()).to_pylist()
+    texts: list[str | None] = table[name].to_pylist()
     return texts
 
 
@@ -124,8 +142,8 @@ def _labels(table: pa.Table, name: str) -> Labels | None:
     return Labels(np.array([-1 if text is None else position[text] for text in texts], np.int32), names)
 
 
-def _numbers(table: pa.Table, name: str, kind: pa.DataType, missing: float) -> NDArray[Any] | None:
+def _numbers(table: pa.Table, name: str, missing: float) -> NDArray[Any] | None:
     if name not in table.column_names:
         return None
-    numbers = table[name].cast(kind).to_pylist()
+    numbers = table[name].to_pylist()
     return np.array([missing if number is None else number for number in numbers], type(missing))

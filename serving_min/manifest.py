@@ -168,7 +168,7 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{path}: bundle format {format} is newer than this server's {FORMAT}; upgrade serving_min"
             )
         manifest = msgspec.json.decode(written, type=Manifest)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
         raise BundleError(f"{path}: cannot be read: {error}") from error
     _must_agree(manifest, path)
     return manifest

@@ -26,10 +26,6 @@ def serve(bundle: Path | str, host: str = "127.0.0.1", port: int = 8000) -> None
     StartError when the address cannot be had.
     """
     engine = Engine(Bundle.load(bundle))
-    if engine.bundle.manifest.kind == "vector":
-        import faiss
-
-        faiss.omp_set_num_threads(1)  # more only spin beside the event loop
     engine.recommend([Request()])  # the first answer is slower, so nobody should wait for it
     with _listen(host, port) as listener:
         manifest, (name, taken) = engine.bundle.manifest, listener.getsockname()[:2]

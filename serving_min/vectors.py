@@ -16,6 +16,8 @@ from serving_min.rerank import TopK, speaks
 
 EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the quickest way
 MOST_FETCHED = 4_096  # neighbours asked of the index for one list; beyond that, exact scoring
+SLACK = 1e-5  # relative: the index sums in another order, so closer scores may have changed places
+PADDED = ("items", "events", "ages")  # inputs [B, T]
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,19 @@ class Vectors:
     codes: NDArray[np.int32]  # [C] ascending
     vectors: NDArray[np.float32]  # [C, D]
     n_items: int
+    exact: bool = False  # the index itself leaves nothing out
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
-        """Query vectors [Q, D], in one run, padded to the longest history."""
-        padded = queries.padded(self.max_length or int(queries.lengths.max(initial=1)))
-        encoded: NDArray[np.float32] = self.encoder.run(["query"], {name: padded[name] for name in self.inputs})[0]
-        return encoded
+        """Query vectors [Q, D]. Each history is encoded alone and without padding: kernels sum in another
+        order when shapes change, and no answer may depend on the company in which it was asked for."""
+        longest = self.max_length or int(queries.lengths.max(initial=1))
+        padded = queries.padded(longest)
+        vectors = []
+        for row, length in enumerate(queries.lengths.clip(1, longest).tolist()):
+            own = {name: padded[name][row : row + 1] for name in self.inputs}
+            own |= {name: own[name][:, -length:] for name in PADDED if name in own}
+            vectors.append(self.encoder.run(["query"], own)[0])
+        return np.concatenate(vectors)
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
@@ -44,14 +53,8 @@ class Vectors:
             return lists
         encoded = np.full((len(queries), self.vectors.shape[1]), np.nan, np.float32)
         encoded[rows] = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
-        # Lists of one batch must not depend on each other: each is fetched to its own depth.
-        by_depth: dict[int, list[int]] = {}
         for row in np.flatnonzero(speaks(encoded)).tolist():
-            by_depth.setdefault(self._depth(bounds[row]), []).append(row)
-        for depth, group in by_depth.items():
-            found = self._search(encoded[group], depth) if depth else [None] * len(group)
-            for row, places in zip(group, found, strict=True):
-                lists[row] = self._best_one(encoded[row], places, bounds[row])
+            lists[row] = self._best_one(encoded[row], bounds[row])
         return lists
 
     def similar(self, code: int, bounds: Bounds) -> TopK:
@@ -64,8 +67,9 @@ class Vectors:
         return best_of(self.codes[inside], cosines, bounds.k)
 
     def _depth(self, bounds: Bounds) -> int:
-        """How many to fetch so that k remain inside the bounds, as a power of two; 0 = score exactly."""
-        wanted = bounds.k + len(bounds.barred)
+        """How many to fetch so that k and one more remain inside the bounds, as a power of two;
+        0 = score exactly."""
+        wanted = bounds.k + len(bounds.barred) + 1
         if bounds.allowed is not None:
             left = int(np.count_nonzero(bounds.allowed[self.codes]))
             if left <= EXACT_BELOW:
@@ -74,23 +78,25 @@ class Vectors:
         depth = 1 << (wanted - 1).bit_length()
         return depth if depth <= min(MOST_FETCHED, len(self.codes)) else 0
 
-    def _search(self, encoded: NDArray[np.float32], depth: int) -> list[NDArray[np.int64] | None]:
-        _, places = self.index.search(encoded, depth)
-        return [np.sort(row[row >= 0]) for row in places]
-
-    def _best_one(self, query: NDArray[np.float32], places: NDArray[np.int64] | None, bounds: Bounds) -> TopK:
-        if places is not None:
-            inside = places[bounds.within(self.codes[places])]
+    def _best_one(self, query: NDArray[np.float32], bounds: Bounds) -> TopK:
+        if depth := self._depth(bounds):
+            their_scores, places = self.index.search(query[None], depth)
+            found = np.sort(places[0, places[0] >= 0])
+            inside = found[bounds.within(self.codes[found])]
             if len(inside) >= bounds.k:
-                return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
+                best = best_of(self.codes[inside], self._scores(inside, query), bounds.k)
+                # what ties with the last one fetched may have lost to a higher code: then all are scored
+                edge = float(their_scores[0, -1])
+                if not self.exact or best.scores[0, -1] > edge + SLACK * abs(edge):
+                    return best
         inside = np.flatnonzero(bounds.within(self.codes))
         return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
 
     def _scores(self, places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
-        vectors = self.vectors if len(places) == len(self.vectors) else self.vectors[places]
+        most = 2 * len(places) > len(self.vectors)  # to score them all is quicker than to copy most of them
         # einsum sums each row by itself, so a score does not depend on its neighbours as in BLAS
-        scores: NDArray[np.float32] = np.einsum("cd,d->c", vectors, query)
-        return scores
+        scores: NDArray[np.float32] = np.einsum("cd,d->c", self.vectors if most else self.vectors[places], query)
+        return scores[places] if most else scores
 
     @cached_property
     def _places(self) -> NDArray[np.int64]:

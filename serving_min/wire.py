@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
@@ -68,6 +68,10 @@ def _on_busy(_: Request, error: Exception) -> Response:
     return _problem(503, str(error), **{"Retry-After": "1"})
 
 
+def _on_gone(_: Request, __: Exception) -> Response:
+    return _problem(400, "the body ended too soon")  # nobody is there to read it, but it is no bug to log
+
+
 def _on_bug(_: Request, __: Exception) -> Response:
     return _problem(500, "internal error; the server's log has the traceback")
 
@@ -80,6 +84,7 @@ PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
     RequestError: _on_unfit,
     UnknownItemError: _on_unknown_item,
     BusyError: _on_busy,
+    ClientDisconnect: _on_gone,
     Exception: _on_bug,
 }
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Event
+from threading import Event, get_ident
 
 import pytest
 
@@ -80,3 +80,18 @@ def test_a_client_that_left_harms_nobody() -> None:
         return result
 
     assert asyncio.run(run()) == 1
+
+
+def test_begin_is_called_once_in_the_thread_that_answers() -> None:
+    begun: list[int] = []
+
+    async def run() -> list[int]:
+        batcher: Batcher[int, int] = Batcher(
+            lambda jobs: [get_ident()] * len(jobs), begin=lambda: begun.append(get_ident())
+        )
+        batcher.start()
+        answers = [await batcher.submit(0), await batcher.submit(1)]
+        await batcher.stop()
+        return answers
+
+    assert asyncio.run(run()) == begun * 2

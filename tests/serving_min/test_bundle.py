@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from serving_min.bundle import Bundle
 from serving_min.errors import BundleError
@@ -110,6 +111,7 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
         ("static", lambda m: m["history"].update(attributes=[["x", ["UK"]]]), "code 0 must be ''"),
         ("static", lambda m: m["files"].pop("items.arrow"), "files does not list items.arrow"),
         ("static", lambda m: m["files"].update({"../x": {"sha256": "0" * 64, "bytes": 0}}), "'../x'; only plain"),
+        ("static", lambda m: m["files"].update({"a\0b": {"sha256": "0" * 64, "bytes": 0}}), "no such file"),
         ("static", lambda m: m["files"]["items.arrow"].update(sha256="x"), "at `$.files[...].sha256`"),
         ("static", lambda m: m["files"]["items.arrow"].update(sha256="0" * 64), "items.arrow: damaged"),
         ("vector", lambda m: m["index"].update(dimension=3), "vectors are (5, 2), the manifest says (5, 3)"),
@@ -120,6 +122,14 @@ def test_a_manifest_that_is_wrong(
     copy: Callable[[str], Path], kind: str, change: Callable[[dict[str, Any]], Any], says: str
 ) -> None:
     assert says in refused(edited(copy(kind), change))
+
+
+def test_a_manifest_nested_too_deeply(copy: Callable[[str], Path]) -> None:
+    folder = copy("static")
+    written = (folder / FILE_NAME).read_text()
+    nested = '"params": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    (folder / FILE_NAME).write_text(written.replace('"params": {}', nested))
+    assert "manifest.json: cannot be read: maximum recursion depth" in refused(folder)
 
 
 def test_manifests_that_are_no_json(copy: Callable[[str], Path]) -> None:
@@ -149,6 +159,41 @@ def other_index(dimension: int, factory: str, metric: int) -> Callable[[Path], N
         faiss.write_index(index, str(folder / "items.faiss"))
 
     return spoil
+
+
+def flat_index(vectors: NDArray[np.float32]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        faiss.write_index(index, str(folder / "items.faiss"))
+
+    return spoil
+
+
+def index_with_own_numbers(folder: Path) -> None:
+    index = faiss.IndexIDMap(faiss.IndexFlatIP(2))
+    index.add_with_ids(VECTORS, np.array([0, 1, 2, 3, 1_000_000]))
+    faiss.write_index(index, str(folder / "items.faiss"))
+
+
+def packed(name: str, **changes: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        with np.load(folder / name) as stored:
+            kept = {**stored, **changes}
+        np.savez_compressed(folder / name, **kept)
+
+    return spoil
+
+
+def one_event_encoder(folder: Path) -> None:
+    model = mean_encoder(np.zeros((6, 2), np.float32))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    onnx.save(model, folder / "encoder.onnx")
+
+
+def encoder_with_weights_elsewhere(folder: Path) -> None:
+    model = mean_encoder(np.zeros((600, 2), np.float32))
+    onnx.save(model, folder / "encoder.onnx", save_as_external_data=True, location="weights.bin", size_threshold=1000)
 
 
 def other_encoder(width: int) -> Callable[[Path], None]:
@@ -194,6 +239,18 @@ def garbage(name: str) -> Callable[[Path], None]:
         ("vector", other_index(3, "Flat", faiss.METRIC_INNER_PRODUCT), "items.faiss: the index is (5, 3)"),
         ("vector", other_index(2, "Flat", faiss.METRIC_L2), "items.faiss: the index is not for inner products"),
         ("vector", other_encoder(3), "encoder.onnx: its queries have shape (3,)"),
+        ("vector", one_event_encoder, "encoder.onnx: [ONNXRuntimeError]"),
+        ("vector", encoder_with_weights_elsewhere, "External data path"),
+        ("vector", flat_index(-VECTORS), "items.faiss: not the vectors of vectors.npz"),
+        ("vector", index_with_own_numbers, "items.faiss: finds places beyond its 5 vectors"),
+        ("static", packed("fallback.npz", scores=np.zeros(1 << 20, np.float32)), "fallback.npz: compressed, to be "),
+        ("static", other_items(item_id=[*range(6)]), "items.arrow: item_id is int64, not string"),
+        ("static", other_items(item_id=[*"ABCDEF"], price=["1"] * 6), "price is string, not double"),
+        (
+            "static",
+            other_items(item_id=[*"ABCDEF"], available_from=pa.array([1] * 6, pa.timestamp("us"))),
+            "items.arrow: available_from is timestamp[us], not int64",
+        ),
     ],
 )
 def test_files_that_are_whole_but_lie(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,9 +203,46 @@ def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
 
 
+def test_ties_go_to_the_lower_code_wherever_the_index_stops(tmp_path: Path) -> None:
+    # coordinates of -1, 0 and 1 only, so that most scores tie with many others
+    rng = np.random.default_rng(3)
+    vectors = rng.integers(-1, 2, (400, 3)).astype(np.float32)
+    table = pa.table({"item_id": [str(code) for code in range(400)]})
+    ones = np.ones(400, np.float32)
+    folder = write_bundle(
+        tmp_path / "b",
+        "vector",
+        table=table,
+        popularity=ones,
+        golden=[],
+        model=lambda folder: write_vectors(folder, vectors, 400),
+    )
+    queries = Queries.from_histories([[code] for code in range(400)], attributes=np.zeros((400, 1), np.int32))
+    for k in (1, 3, 8, 31):
+        lists = Engine(Bundle.load(folder)).rank(queries, k, exclude_seen=False)
+        expected = np.argsort(-(vectors @ vectors.T), axis=1, kind="stable")[:, :k]
+        spoken = vectors.any(axis=1)
+        assert lists.items[spoken].tolist() == expected[spoken].tolist()
+
+
 def histories(n: int) -> list[list[int]]:
     rng = np.random.default_rng(1)
     return [rng.integers(0, N_ITEMS, rng.integers(0, 60)).tolist() for _ in range(n)]
+
+
+def test_a_history_is_encoded_without_its_company(large: Engine) -> None:
+    if large.bundle.manifest.kind != "vector":
+        pytest.skip("has no encoder")
+    model, shapes = large.bundle.model, []
+
+    class Recording:
+        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
+            shapes.append(inputs["items"].shape)
+            return model.encoder.run(names, inputs)
+
+    queries = Queries.from_histories([[1], [2, 3, 4], [], [5] * 60], attributes=np.zeros((4, 1), np.int32))
+    replace(model, encoder=Recording()).encode(queries)
+    assert shapes == [(1, 1), (1, 3), (1, 1), (1, 50)]
 
 
 def test_batch_is_the_same_as_one_at_a_time(large: Engine) -> None:

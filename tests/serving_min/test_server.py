@@ -12,6 +12,8 @@ import httpx
 import msgspec
 import pytest
 
+from serving_min.bundle import Bundle
+from serving_min.engine import Engine
 from serving_min.messages import Golden
 from tests.serving_min.handmade import write_bundle
 from tests.serving_min.process import ROOT, command, running
@@ -69,6 +71,35 @@ def test_sigterm_lets_a_request_finish(bundles: dict[str, Path]) -> None:
             answered = half.recv(65536)
         assert answered.startswith(b"HTTP/1.1 200 OK")
         assert server.process.wait(20) == 0
+
+
+def test_a_client_that_leaves_in_the_middle_is_no_bug(
+    bundles: dict[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(bundles["static"]) as server:
+        port = int(server.address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as half:
+            half.sendall(b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            time.sleep(0.2)
+        assert httpx.get(f"{server.address}/readyz").status_code == 200
+        assert server.terminate() == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_faiss_keeps_to_one_thread_where_it_answers(bundles: dict[str, Path]) -> None:
+    import faiss
+
+    engine = Engine(Bundle.load(bundles["vector"]))
+    counts: list[int] = []
+
+    def work() -> None:
+        engine.own_this_thread()
+        counts.append(faiss.omp_get_max_threads())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert counts == [1]
 
 
 def test_a_damaged_bundle_is_one_line_and_exit_2(tmp_path: Path) -> None:
