@@ -13,6 +13,7 @@ import numpy as np
 from recsys_lab.data import columns
 from recsys_lab.data.fold import Fold, Split
 from recsys_lab.data.moments import iso
+from recsys_lab.data.steps import ITEM_AGGREGATES
 from recsys_lab.errors import ConfigError, LeakError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def audit(dataset: Dataset, split: Split) -> Audit:
             _order_of_ties(name, fold),
             _vocabulary_from_the_past(name, fold),
             _attributes_from_the_past(name, fold),
+            _features_from_the_past(name, fold),
             _targets_unseen(name, fold, split),
             _cold(name, fold, "cold_targets", "targets", "of the distinct target items are unknown at the cutoff"),
             _cold(name, fold, "cold_users", "queries_asked", "of the queries come from users without history"),
@@ -137,6 +139,13 @@ def _attributes_from_the_past(name: str, fold: Fold) -> Finding:
     )
     total = sum(len(values) for _, values in fold.train.attribute_names)
     return _breach("attributes-from-the-past", name, late, total, f"{late} of {total} values have no user in training")
+
+
+def _features_from_the_past(name: str, fold: Fold) -> Finding:
+    described = [column for column in fold.catalogue.frame if column != columns.ITEM]
+    late = sorted({columns.FIRST_SEEN, *ITEM_AGGREGATES}.intersection(described))
+    said = f"computed from the whole log: {', '.join(late)}" if late else "none is computed from later events"
+    return _breach("features-from-the-past", name, len(late), len(described), f"{len(described)} item columns, {said}")
 
 
 def _targets_unseen(name: str, fold: Fold, split: Split) -> Finding:

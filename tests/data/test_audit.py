@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_lab.data.audit import Audit, audit
+from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Split
 from recsys_lab.data.lineage import LineageStep
 from recsys_lab.data.published import LeaveOneOut
@@ -113,3 +114,10 @@ def test_duplicates_are_counted(make_dataset):
     dataset = make_dataset([*EVENTS, ("u1", 1, "A")])
     duplicates = next(f for f in audit(dataset, HONEST.split(dataset)).findings if f.name == "duplicates")
     assert duplicates.value == pytest.approx(1 / 8)
+
+
+def test_an_item_column_of_the_whole_log_is_caught(make_dataset):
+    dataset = make_dataset(EVENTS)
+    split = HONEST.split(dataset)
+    told = Catalogue(split.test.catalogue.frame.assign(n_events=[3, 2, 2]))
+    assert breaches(audit(dataset, with_test(split, catalogue=told))) == {"features-from-the-past"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-GENERATOR_VERSION = 1  # raise it when the same settings give other data
+GENERATOR_VERSION = 2  # raise it when the same settings give other data
 FEWEST_EVENTS = 6  # per user: everybody has a first session
 
 
