@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,6 +14,8 @@ from recsys_lab.errors import ConfigError, RecsysLabError
 
 if TYPE_CHECKING:
     from recsys_lab.config import Config
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -132,6 +134,8 @@ def list_runs(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Js
 
     config = _config(overrides, conf_dir)
     found = runs.list_runs(config.path("runs"))
+    if not found and not as_json:
+        return _print(f"no finished run in {config.path('runs')}; `recsys-lab train` makes one")
     if as_json:
         return _print_json([{"run": run.name, "model": run.model, "metrics": run.metrics} for run in found])
     primary = config["metrics"]["primary"]
@@ -218,16 +222,30 @@ def show_config(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: 
 
 def main() -> None:
     """Expected errors are one line and exit code 2; anything else is a bug and shows its traceback."""
+    from typer.exceptions import TyperException
+
     from serving_min.errors import ServingError
 
     try:
-        app()
+        code = app(standalone_mode=False)  # Typer would draw a box around a mistyped option
+    except TyperException as error:
+        said = error.format_message().rstrip(".")
+        _refuse(f"{said}; --help shows what there is" if said else "")  # without a word, the help has been shown
     except (RecsysLabError, ServingError) as error:
-        print(f"recsys-lab: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:  # the disk is full, a folder is not writable, …
+        _refuse(f"{error.filename or 'files'}: {error.strerror or error}")
     except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         print("recsys-lab: interrupted; nothing half-written is kept", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(code)
+
+
+def _refuse(message: str) -> NoReturn:
+    if message:
+        print(f"recsys-lab: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _config(overrides: list[str] | None, conf_dir: Path | None) -> Config:

@@ -49,7 +49,9 @@ class Config:
         Raises ConfigError when the target is not allowed or a setting does not fit.
         """
         from hydra.errors import InstantiationException
-        from hydra.utils import instantiate
+        from hydra.utils import get_object, instantiate
+
+        from recsys_lab.settings import check_arguments
 
         node: Any = self.tree
         for part in key.split("."):
@@ -57,8 +59,9 @@ class Config:
         node = {name: child for name, child in node.items() if name != without}
         self._check_targets(node, key)
         try:
+            check_arguments(get_object(node["_target_"]), node, key)
             return instantiate(node, _convert_="all")
-        except InstantiationException as error:
+        except (InstantiationException, ImportError, ValueError) as error:
             cause = error.__cause__ or error
             raise ConfigError(f"{key}: {' '.join(str(cause).split())}") from error
 
@@ -103,6 +106,8 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from recsys_lab.settings import check_root
+
     if conf_dir is not None and not conf_dir.is_dir():
         raise ConfigError(f"--conf-dir: {conf_dir} is no folder")
     search = [] if conf_dir is None else [f"hydra.searchpath=[file://{conf_dir.resolve()}]"]
@@ -120,6 +125,7 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
         raise ConfigError(said.partition(" Config search path:")[0]) from error
     assert isinstance(tree, dict)
     named = {str(key): value for key, value in tree.items()}
+    check_root(named)
     model = {**named["model"], **_params(named, choices["model"], overrides)}
     return Config({**named, "model": model}, tuple(overrides), conf_dir, choices)
 

@@ -226,8 +226,8 @@ def export(
     return write_bundle(
         model,
         folder=config.path("bundles"),
-        name=settings["name"] or f"{dataset.name}-{run.model}",
-        version=settings["version"] or f"{created:%Y%m%dT%H%M%S}-{run.fingerprint[:8]}",
+        name=str(settings["name"] or f"{dataset.name}-{run.model}"),
+        version=str(settings["version"] or f"{created:%Y%m%dT%H%M%S}-{run.fingerprint[:8]}"),
         fold=split.test,
         exclude_seen=split.exclude_seen,
         fingerprints=run.fingerprints,
@@ -238,9 +238,14 @@ def export(
 
 
 def report(config: Config, board: dict[str, Any], path: Path | None = None) -> Path:
-    """A comparison as one HTML page; ``paths.reports`` unless ``path`` says where."""
+    """A comparison as one HTML page; ``paths.reports`` unless ``path`` says where.
+
+    Raises ConfigError when ``path`` is a folder.
+    """
     from recsys_lab.report.page import write_report
 
+    if path is not None and path.is_dir():
+        raise ConfigError(f"out: {path} is a folder; give the page's file name, {path / 'report.html'}")
     tables = {entry["model"]: Evaluation.load(config.path("runs") / entry["run"]) for entry in board["models"]}
     return write_report(board, tables, path or config.path("reports") / f"{board['data']['name']}.html")
 

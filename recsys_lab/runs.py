@@ -26,6 +26,7 @@ from recsys_lab.errors import RunError
 PACKAGES = ("recsys-lab", "numpy", "pandas", "scipy", "torch", "pytorch-lightning", "faiss-cpu", "onnxruntime")
 RUN_FILE = "run.json"
 COMPARISON_FILE = "comparison.json"
+COMPARISON_KEYS = {"name", "data", "primary", "split", "audit", "lineage", "models", "comparisons", "failed"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def find_run(root: Path, wanted: str) -> Run:
         return Run.load(root / leader)
     runs = list_runs(root)
     for run in runs:
-        if wanted == "latest" or run.name == wanted or run.name.startswith(wanted) or run.model == wanted:
+        if wanted == "latest" or run.model == wanted or (wanted and run.name.startswith(wanted)):
             return run
     there = ", ".join(run.name for run in runs[:5]) or "none yet: `recsys-lab train` makes one"
     raise RunError(f"no run {wanted!r} in {root}; there are: {there}")
@@ -111,7 +112,12 @@ def find_comparison(root: Path, wanted: str = "latest") -> dict[str, Any]:
         raise RunError(f"no comparison in {root}; `recsys-lab compare` makes one")
     if wanted != "latest" and wanted not in names:
         raise RunError(f"no comparison {wanted!r} in {root}; there are: {', '.join(names)}")
-    return read_json(root / (names[-1] if wanted == "latest" else wanted) / COMPARISON_FILE)
+    path = root / (names[-1] if wanted == "latest" else wanted) / COMPARISON_FILE
+    board = read_json(path)
+    missing = sorted(COMPARISON_KEYS - board.keys())
+    if missing or not board["models"]:
+        raise RunError(f"{path}: damaged ({', '.join(missing) or 'models'} not there); compare again")
+    return board
 
 
 def folder_name(root: Path, label: str, created: datetime, fingerprint: str) -> str:
@@ -150,6 +156,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise RunError(f"{path.parent}: no finished run here ({path.name} is missing)") from None
     except ValueError as error:
         raise RunError(f"{path}: damaged ({error})") from None
+    if not isinstance(described, dict):
+        raise RunError(f"{path}: damaged (no JSON object)")
     return described
 
 

@@ -194,6 +194,19 @@ def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
         (["compare", *SMALL, "metrics.primary=ndcg@7"], "'ndcg@7' cannot rank models"),
         (["compare", *SMALL, "+params.ease.lambda=3"], "no such setting"),
         (["compare", *SMALL, "+params.esae.regularization=3"], "esae"),
+        (["train", *SMALL, "seed=abc"], "seed: 'abc' does not fit; expected int"),
+        (["train", *SMALL, "paths.runs=null"], "paths.runs: None does not fit; expected str"),
+        (["train", *SMALL, "metrics.bootstrap=few"], "metrics.bootstrap: 'few' does not fit"),
+        (["compare", *SMALL, "params=3"], "params: 3 does not fit; expected a mapping"),
+        (["compare", *SMALL, "allowed_targets=mine."], "allowed_targets: 'mine.' is no list; write \\[mine.\\]"),
+        (["train", *SMALL, "tracker.name=foo"], "tracker.name: 'foo' is unknown"),
+        (["train", *SMALL, "experiment=no_such"], "experiment/no_such"),
+        (["export", "best", "export.target_recall=abc"], "export.target_recall: 'abc' does not fit"),
+        (["eval", ""], "no run ''"),
+        (["report", "--out", "."], "out: . is a folder; give the page's file name, report.html"),
+        (["train", "--frehs"], "No such option: --frehs; --help"),
+        (["recommend", "bundle", "-k", "many"], "Invalid value for '-k'"),
+        (["trian"], "No such command 'trian'. Did you mean 'train'"),
     ],
 )
 @pytest.mark.usefixtures("in_job")
@@ -204,6 +217,43 @@ def test_a_mistake_is_one_line_and_code_2(typed, words, message):
     assert err.startswith("recsys-lab: ")
     assert err.count("\n") == 1
     assert re.search(message, err), err
+
+
+def test_ctrl_c_is_one_line(typed, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recsys_lab.config.compose", interrupt)
+    assert typed("train") == (130, "", "recsys-lab: interrupted; nothing half-written is kept\n")
+
+
+def test_no_runs_yet_says_how_to_make_one(typed, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert "`recsys-lab train` makes one" in typed("runs")[1]
+    assert typed("runs", "--json")[1] == "[]\n"
+
+
+@pytest.mark.parametrize("written", ["[]", "3", "{}", '{"models": []}', "{"])
+def test_a_damaged_record_is_refused_in_one_line(typed, monkeypatch, tmp_path, written):
+    monkeypatch.chdir(tmp_path)
+    for name, file in (("a-run", "run.json"), ("a-comparison", "comparison.json")):
+        folder = tmp_path / "experiments" / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / file).write_text(written)
+    for words in (["eval", "experiments/runs/a-run"], ["export", "best"], ["report"]):
+        code, _, err = typed(*words)
+        assert (code, err.count("\n")) == (2, 1), err
+    assert typed("runs", "--json")[1] == "[]\n"
+
+
+def test_the_readme_s_mapping_composes():
+    from recsys_lab.config import compose
+
+    example = re.search(r"compare .*?'(data\.mapping=[^']+)'", (ROOT / "README.md").read_text())
+    assert example is not None
+    mapping = compose(["data=csv", example[1]])["data"]["mapping"]
+    assert mapping == {"user_id": "visitor", "item_id": "sku"}
+    assert compose(["data=csv", "+data.mapping.user_id=visitor"])["data"]["mapping"] == {"user_id": "visitor"}
 
 
 def test_help_is_instant_and_imports_nothing_heavy():

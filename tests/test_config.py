@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -112,3 +113,21 @@ def test_the_fingerprint_covers_what_it_names():
     first, second = compose(["model=ease"]), compose(["model=ease", "model.regularization=5"])
     assert first.fingerprint("model") != second.fingerprint("model")
     assert first.fingerprint("split") == second.fingerprint("split")
+
+
+@pytest.mark.parametrize(
+    ("key", "overrides", "message"),
+    [
+        ("model", ["model=sasrec", "model.width=wide"], "model.width: 'wide' does not fit; expected int, got str"),
+        ("model", ["model=sasrec", "model.dropout=2"], "dropout: 2 is no share; use 0 or more, below 1"),
+        ("model", ["model=popular", "model.window_days=a"], "model.window_days: 'a' does not fit"),
+        ("model", ["model=itemknn", "model.self_similarity=1"], "model.self_similarity: 1 does not fit"),
+        ("model", ["model._target_=recsys_lab.models.nothing.Model"], "recsys_lab.models.nothing"),
+        ("split", ["split.exclude_seen=maybe"], "split.exclude_seen: 'maybe' does not fit; expected bool"),
+        ("split", ["split.target_events=purchase"], "split.target_events: 'purchase' is no list; write [purchase]"),
+        ("data", ["data.n_users=many"], "data.n_users: 'many' does not fit; expected int, got str"),
+    ],
+)
+def test_a_setting_of_another_type_is_named(key, overrides, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        compose(overrides).build(key, without="cleaning")

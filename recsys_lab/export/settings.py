@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from recsys_lab.errors import ConfigError
+from recsys_lab.settings import check_arguments
 
 NAMING = {"name", "version"}  # in conf/export too, for whoever calls ``write_bundle``
 
@@ -32,10 +33,13 @@ class ExportSettings:
         unknown = settings.keys() - known - NAMING
         if unknown:
             raise ConfigError(f"export: no such setting {sorted(unknown)}; there are {sorted(known)}")
+        check_arguments(cls, settings, "export")
         read = cls(**{name: value for name, value in settings.items() if name in known})
         for name in ("k", "parity_queries"):
             if getattr(read, name) < 1:
                 raise ConfigError(f"export.{name}: {getattr(read, name)} measures nothing; use 1 or more")
         if not 0 < read.target_recall <= 1:
             raise ConfigError(f"export.target_recall: {read.target_recall} is no share; use more than 0, at most 1")
+        if read.seed < 0 or read.tolerance < 0:
+            raise ConfigError(f"export: seed {read.seed} and tolerance {read.tolerance} must be 0 or more")
         return read

@@ -106,3 +106,10 @@ def at_least(least: float, **settings: float) -> None:
     for name, value in settings.items():
         if not value >= least:
             raise ConfigError(f"{name}: {value} cannot work; use {least} or more")
+
+
+def share(**settings: float) -> None:
+    """Raises ConfigError for the first of ``settings`` that is not at least 0 and below 1."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise ConfigError(f"{name}: {value} is no share; use 0 or more, below 1")

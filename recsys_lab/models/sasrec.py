@@ -24,7 +24,7 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
-from recsys_lab.models.neural import NeuralModel, at_least
+from recsys_lab.models.neural import NeuralModel, at_least, share
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.losses import full_softmax, sampled_softmax
 from recsys_lab.nn.negatives import NegativeSampler
@@ -177,7 +177,8 @@ class SASRec(NeuralModel):
             raise ConfigError(f"loss: {loss!r} is unknown; use softmax or sampled_softmax")
         at_least(1, width=width, blocks=blocks, heads=heads, max_history=max_history, negatives=negatives)
         at_least(1, batch_size=batch_size, max_epochs=max_epochs, patience=patience)
-        at_least(0, dropout=dropout, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
+        share(dropout=dropout)
+        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         self.width = width
         self.blocks = blocks
         self.heads = heads

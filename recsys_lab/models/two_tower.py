@@ -22,7 +22,7 @@ from torch.nn import functional
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.models.base import Arrays
-from recsys_lab.models.neural import NeuralModel, at_least
+from recsys_lab.models.neural import NeuralModel, at_least, share
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday
 from recsys_lab.nn.losses import sampled_softmax
@@ -233,7 +233,7 @@ class TwoTower(NeuralModel):
         at_least(1, width=width, max_history=max_history, examples_per_user=examples_per_user)
         at_least(1, batch_size=batch_size, max_epochs=max_epochs, patience=patience)
         at_least(0, text_width=text_width, uniform_negatives=uniform_negatives)
-        at_least(0, dropout=dropout, id_dropout=id_dropout)
+        share(dropout=dropout, id_dropout=id_dropout)
         at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         at_least(0.001, temperature=temperature)
         self.width = width

@@ -195,7 +195,7 @@ def chosen_columns(
         if column not in found and (name in required or name in mapping):
             raise SchemaError(
                 f"{path}: column {column!r} is missing; it has {', '.join(found)}: "
-                f"say which one is the {name} with data.{argument}.{name}=…"
+                f"say which one is the {name} with +data.{argument}.{name}=…"
             )
     return {name: column for name, column in chosen.items() if column in found}
 
@@ -284,7 +284,10 @@ def _first_line(path: Path, encoding: str) -> str:
 
 def _header(line: str, delimiter: str, quote: str, path: Path) -> list[str]:
     simple = not quote or len(delimiter) > 1
-    cells = line.split(delimiter) if simple else next(csv.reader([line], delimiter=delimiter, quotechar=quote))
+    try:
+        cells = line.split(delimiter) if simple else next(csv.reader([line], delimiter=delimiter, quotechar=quote))
+    except csv.Error:
+        raise SourceError(f"{path}: the first line is no header: {line[:40]!r}; is it a text file?") from None
     names = [cell.strip() or f"column{position}" for position, cell in enumerate(cells)]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -134,7 +134,7 @@ HEADER = "user_id,item_id,timestamp\n"
             {},
             SchemaError,
             "log.csv: column 'user_id' is missing; it has user, item_id, timestamp: say which one is the user_id "
-            "with data.mapping.user_id=…",
+            "with +data.mapping.user_id=…",
         ),
         (f"{HEADER}u,A,5\n", {"mapping": {"value": "qty"}}, SchemaError, "column 'qty' is missing"),
         (f"{HEADER}u,A,5\n", {"mapping": {"sku": "item_id"}}, SchemaError, "data.mapping: 'sku' is no standard column"),

@@ -1,0 +1,71 @@
+"""Types of settings: those of the root file, and those that an object takes as arguments.
+
+A wrong type is told before anything runs, by the setting's name as the user typed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from recsys_lab.errors import ConfigError
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+TRACKERS = ("none", "wandb")
+ROOT: dict[str, Any] = {
+    "seed": Count,
+    "models": list[str],
+    "params": dict[str, dict[str, Any] | None],
+    "allowed_targets": list[str],
+    "paths": dict[str, Any],
+    "paths.prepared": str,
+    "paths.runs": str,
+    "paths.bundles": str,
+    "paths.reports": str,
+    "metrics": dict[str, Any],
+    "metrics.bootstrap": Count,
+    "tracker": dict[str, Any],
+    "tracker.name": str,
+}
+
+
+def check_root(tree: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a setting of ``ROOT`` that is missing or of another type."""
+    for name, kind in ROOT.items():
+        value: Any = tree
+        for part in name.split("."):
+            value = value.get(part)
+        _check(name, value, kind)
+    if tree["tracker"]["name"] not in TRACKERS:
+        raise ConfigError(f"tracker.name: {tree['tracker']['name']!r} is unknown; use one of {', '.join(TRACKERS)}")
+
+
+def check_arguments(target: Callable[..., Any], settings: Mapping[str, Any], key: str) -> None:
+    """Raises ConfigError when one of ``settings``, found under ``key``, has not the type that ``target`` says.
+
+    Choices (Literal) are left to the object, which can say what they mean, and so are types of its own.
+    """
+    try:
+        hints = get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
+    except (NameError, TypeError):  # names for type checkers only, or no hints at all
+        return
+    for name, hint in hints.items():
+        if name in settings:
+            _check(f"{key}.{name}", settings[name], hint)
+
+
+def _check(name: str, value: Any, kind: Any) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        said = str(error).partition(" - at `$")[0].replace("`", "")
+        if said.startswith("Invalid enum value"):
+            return
+        if isinstance(value, str) and said.startswith("Expected array"):
+            raise ConfigError(f"{name}: {value!r} is no list; write [{value}]") from None
+        said = said.replace("object", "a mapping {name: value}").replace("array", "a list [a, b]")
+        raise ConfigError(f"{name}: {value!r} does not fit; {said[0].lower()}{said[1:]}") from None
+    except TypeError:  # a type that msgspec does not know
+        return
