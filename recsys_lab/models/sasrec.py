@@ -166,7 +166,7 @@ class SASRec(NeuralModel):
         weight_decay: float = 0.0,
         clip: float = 1.0,
         max_epochs: int = 50,
-        patience: int = 3,
+        patience: int = 5,
         exclude_seen: bool = False,
         trainer: Mapping[str, Any] | None = None,
         seed: int = 7,
