@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 from recsys_lab.errors import ConfigError
@@ -49,7 +50,7 @@ class Config:
         Raises ConfigError when the target is not allowed or a setting does not fit.
         """
         from hydra.errors import InstantiationException
-        from hydra.utils import get_object, instantiate
+        from hydra.utils import instantiate
 
         from recsys_lab.settings import check_arguments
 
@@ -59,9 +60,10 @@ class Config:
         node = {name: child for name, child in node.items() if name != without}
         self._check_targets(node, key)
         try:
-            check_arguments(get_object(node["_target_"]), node, key)
+            if (target := locate(node["_target_"])) is not None:
+                check_arguments(target, node, key)
             return instantiate(node, _convert_="all")
-        except (InstantiationException, ImportError, ValueError) as error:
+        except InstantiationException as error:
             cause = error.__cause__ or error
             raise ConfigError(f"{key}: {' '.join(str(cause).split())}") from error
 

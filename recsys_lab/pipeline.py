@@ -183,7 +183,7 @@ def evaluate_run(run: Run) -> Evaluation:
 
     config = Config(run.config, tuple(run.overrides))
     _, split = _same_question(config, run.fingerprints)
-    model: Recommender = Recommender.load(run.folder / "model")
+    model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     return _evaluate(config, rank(model, split.test, max(_cutoffs(config)), split.exclude_seen), split.test)
 
 
@@ -220,7 +220,7 @@ def export(
     trained = Config(run.config, tuple(run.overrides))
     if dataset is None or split is None:
         dataset, split = _same_question(trained, run.fingerprints)
-    model: Recommender = Recommender.load(run.folder / "model")
+    model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     settings = config["export"]
     created = clock()
     return write_bundle(
@@ -297,5 +297,8 @@ def _same_question(config: Config, fingerprints: dict[str, str]) -> tuple[Datase
     split = make_split(config, dataset)
     for name, found in (("data", dataset.fingerprint), ("split", split.fingerprint)):
         if fingerprints[name] != found:
-            raise RunError(f"{name}: fingerprint {found[:12]} is not the {fingerprints[name][:12]} it was made with")
+            raise RunError(
+                f"{name}: fingerprint {found[:12]} is not the {fingerprints[name][:12]} it was made with; "
+                "the data, their settings or the code that prepares them have changed: train again"
+            )
     return dataset, split

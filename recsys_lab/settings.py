@@ -5,7 +5,7 @@ A wrong type is told before anything runs, by the setting's name as the user typ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -42,13 +42,14 @@ def check_root(tree: Mapping[str, Any]) -> None:
         raise ConfigError(f"tracker.name: {tree['tracker']['name']!r} is unknown; use one of {', '.join(TRACKERS)}")
 
 
-def check_arguments(target: Callable[..., Any], settings: Mapping[str, Any], key: str) -> None:
+def check_arguments(target: Any, settings: Mapping[str, Any], key: str) -> None:
     """Raises ConfigError when one of ``settings``, found under ``key``, has not the type that ``target`` says.
 
     Choices (Literal) are left to the object, which can say what they mean, and so are types of its own.
     """
+    is_class = isinstance(target, type)
     try:
-        hints = get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
+        hints = get_type_hints(target.__init__ if is_class else target)
     except (NameError, TypeError):  # names for type checkers only, or no hints at all
         return
     for name, hint in hints.items():

@@ -219,6 +219,23 @@ def test_a_mistake_is_one_line_and_code_2(typed, words, message):
     assert re.search(message, err), err
 
 
+def test_a_model_of_one_s_own(in_job, typed, monkeypatch, tmp_path):
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "rare.yaml").write_text("_target_: own_models.Rare\nhalf_life_days: 3.0\n")
+    (tmp_path / "own_models.py").write_text(
+        "from recsys_lab.models.popular import Popular\n\nclass Rare(Popular):\n"
+        "    name = 'rare'\n\n    def score(self, queries):\n        return -super().score(queries)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = ["--conf-dir", str(tmp_path / "conf"), "model=rare", "allowed_targets=[recsys_lab.,own_models.]"]
+    code, out, err = typed("train", *mine, *SMALL, "--json")
+    assert code == 0, err
+    trained = json.loads(out)
+    code, out, err = typed("eval", trained["run"], "--json")
+    assert json.loads(out)["metrics"]["ndcg@10"] == trained["metrics"]["ndcg@10"], err
+    (in_job / "experiments" / "runs" / trained["run"] / "run.json").unlink()
+
+
 def test_ctrl_c_is_one_line(typed, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

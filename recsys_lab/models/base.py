@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -123,11 +124,19 @@ class Recommender(ABC):
         self.catalogue.save(folder / "items.parquet")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what ``save`` wrote. Called on a subclass, it refuses a model of another class."""
+    def load(cls, folder: Path, *, allowed: Sequence[str] = ("recsys_lab.",)) -> Self:
+        """Read what ``save`` wrote. Called on a subclass, it refuses a model of another class.
+
+        A class of your own package is imported when ``allowed`` has the start of its name.
+        """
         described = _read_description(folder)
         module, _, name = str(described["class"]).rpartition(".")
-        found = getattr(import_module(module), name)
+        if not str(described["class"]).startswith(tuple(allowed)) and (module, name) != (cls.__module__, cls.__name__):
+            raise ModelError(f"{folder}: class {module}.{name} is not under allowed_targets {list(allowed)}")
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ModelError(f"{folder}: class {module}.{name} cannot be imported: {error}") from error
         if not (isinstance(found, type) and issubclass(found, cls)):
             raise ModelError(f"{folder}: holds {described['class']}, not {cls.__name__}")
         unknown = described["params"].keys() - inspect.signature(found).parameters.keys()
@@ -268,6 +277,4 @@ def _read_description(folder: Path) -> dict[str, Any]:
     unknown = described.keys() - {"class", "params", "history"}
     if unknown:
         raise ModelError(f"{path}: unknown keys {sorted(unknown)}; the file is of another version")
-    if not described["class"].startswith("recsys_lab.models."):
-        raise ModelError(f"{path}: class {described['class']!r} is not a model of recsys_lab")
     return described

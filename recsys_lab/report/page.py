@@ -31,6 +31,14 @@ BESIDE_THE_PRIMARY = (
 )
 
 
+UNSET = {  # what a setting without a value means
+    "window": "to the end of the log",
+    "valid_window": "no validation part",
+    "target_events": "all",
+    "allow": "nothing",
+}
+
+
 def write_report(board: Board, evaluations: Mapping[str, Evaluation], path: Path) -> Path:
     """Write the page and return its path. ``evaluations`` holds each model's, for the figures by group."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -47,6 +55,7 @@ def write_report(board: Board, evaluations: Mapping[str, Evaluation], path: Path
         "moment": _moment,
         "flat": _flat,
         "plain": _plain,
+        "setting": lambda value, name: UNSET.get(name, "none") if value in (None, [], ()) else _plain(value),
         "seconds": _seconds,
         "signed": _signed,
     }

@@ -242,6 +242,15 @@ class RecommenderConformance:
         with pytest.raises(ModelError, match="surprise"):
             Recommender.load(tmp_path)
 
+    def test_a_class_of_another_package_needs_leave(self, fitted: Recommender, tmp_path: Path) -> None:
+        fitted.save(tmp_path)
+        described = json.loads((tmp_path / "model.json").read_text())
+        (tmp_path / "model.json").write_text(json.dumps({**described, "class": "no_such_package.Model"}))
+        with pytest.raises(ModelError, match="not under allowed_targets"):
+            Recommender.load(tmp_path)
+        with pytest.raises(ModelError, match="cannot be imported"):
+            Recommender.load(tmp_path, allowed=["no_such_package."])
+
 
 def ask(histories: list[list[int]]) -> Queries:
     """Histories with one event a day, asked a day after the last."""

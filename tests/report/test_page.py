@@ -121,6 +121,16 @@ def test_one_model_and_no_curve(tmp_path: Path) -> None:
     assert "may be recommended again" in reader.text["dd"]
 
 
+def test_a_setting_without_a_value_says_what_that_means(tmp_path: Path) -> None:
+    found = made_up.evaluations({"popular": 0.3})
+    board = made_up.board(found)
+    board["split"]["settings"] = {"window": None, "target_events": None, "allow": [], "exclude_seen": True}
+    reader = Reader(write_report(board, found, tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert {"to the end of the log", "all", "nothing"} <= set(reader.text["dd"])
+    assert "none" not in reader.text["dd"]
+    assert "exclude seen" not in reader.text["dt"]
+
+
 def test_every_model_has_a_look_of_its_own() -> None:
     found = looks([f"model {number}" for number in range(40)])
     assert len({(look.color, look.marker) for look in found.values()}) == 40
