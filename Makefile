@@ -9,7 +9,7 @@ PORT ?= 8765
 
 demo: $(READY) ## data, seven models compared, report, verified bundle, served answer
 	$(BIN)/recsys-lab data describe
-	$(BIN)/recsys-lab compare
+	$(BIN)/recsys-lab compare +params.sasrec.max_epochs=12 +params.two_tower.max_epochs=10
 	$(BIN)/recsys-lab report
 	$(BIN)/recsys-lab export best
 	$(BIN)/python experiments/ask.py --port $(PORT)

@@ -85,11 +85,11 @@ def evaluate(
     from recsys_lab import pipeline, runs
 
     config = _config(overrides, conf_dir)
-    root = config.path("runs")
+    others = config["metrics"] if any(override.startswith("metrics") for override in overrides or []) else None
     if (Path(target) / "manifest.json").is_file():
-        evaluation = pipeline.evaluate_bundle(_config_of_bundle(config, Path(target)), Path(target))
+        evaluation = pipeline.evaluate_bundle(_config_of_bundle(config, Path(target), others), Path(target))
     else:
-        evaluation = pipeline.evaluate_run(runs.find_run(root, target))
+        evaluation = pipeline.evaluate_run(runs.find_run(config.path("runs"), target), others)
     if as_json:
         return _print_json({"target": target, "metrics": evaluation.summary})
     return _print_metrics(target, evaluation.summary)
@@ -254,8 +254,8 @@ def _config(overrides: list[str] | None, conf_dir: Path | None) -> Config:
     return compose(overrides or [], conf_dir=conf_dir)
 
 
-def _config_of_bundle(config: Config, folder: Path) -> Config:
-    """The configuration of the run that a bundle came from, if that run is here; else the one given."""
+def _config_of_bundle(config: Config, folder: Path, metrics: dict[str, Any] | None) -> Config:
+    """The configuration of the run that a bundle came from, with these ``metrics``; the one given if it is not here."""
     from recsys_lab import runs
     from recsys_lab.config import Config
     from serving_min.manifest import read_manifest
@@ -263,7 +263,7 @@ def _config_of_bundle(config: Config, folder: Path) -> Config:
     fingerprints = read_manifest(folder).fingerprints
     for run in runs.list_runs(config.path("runs")):
         if run.fingerprints == {name: getattr(fingerprints, name) for name in run.fingerprints}:
-            return Config(run.config, tuple(run.overrides))
+            return Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
     return config
 
 

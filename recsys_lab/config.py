@@ -10,8 +10,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from pydoc import locate
 from typing import Any
 
 from recsys_lab.errors import ConfigError
@@ -60,8 +60,7 @@ class Config:
         node = {name: child for name, child in node.items() if name != without}
         self._check_targets(node, key)
         try:
-            if (target := locate(node["_target_"])) is not None:
-                check_arguments(target, node, key)
+            check_arguments(_named(node["_target_"]), node, key)
             return instantiate(node, _convert_="all")
         except InstantiationException as error:
             cause = error.__cause__ or error
@@ -84,6 +83,15 @@ class Config:
                 raise ConfigError(f"{key}._target_: {target!r} is not under allowed_targets {list(allowed)}")
             for name, child in node.items():
                 self._check_targets(child, f"{key}.{name}")
+
+
+def _named(target: str) -> Any:
+    """What ``target`` names, or None: building it says why it cannot be had."""
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name, None)
+    except (ImportError, ValueError):
+        return None
 
 
 def conf_folder() -> Path:

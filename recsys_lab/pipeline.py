@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -177,11 +177,14 @@ def compare(
     return board
 
 
-def evaluate_run(run: Run) -> Evaluation:
-    """The run's model, loaded and evaluated again. Raises RunError when the data have changed."""
+def evaluate_run(run: Run, metrics: Mapping[str, Any] | None = None) -> Evaluation:
+    """The run's model, loaded and evaluated again, with other ``metrics`` settings if given.
+
+    Raises RunError when the data have changed.
+    """
     from recsys_lab.models.base import Recommender
 
-    config = Config(run.config, tuple(run.overrides))
+    config = Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
     _, split = _same_question(config, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     return _evaluate(config, rank(model, split.test, max(_cutoffs(config)), split.exclude_seen), split.test)

@@ -128,6 +128,13 @@ def test_eval_of_a_bundle_gives_the_same_metrics(in_job, typed):
         assert through_bundle[name]["mean"] == pytest.approx(best[name]["mean"], rel=0.02), name
 
 
+def test_eval_measures_at_the_cutoffs_asked_for(in_job, typed):
+    for target in (said(in_job, "compare")["models"][0]["run"], bundle_of(in_job)):
+        code, out, err = typed("eval", target, "metrics.cutoffs=[3]", "metrics.bootstrap=0", "--json")
+        assert code == 0, err
+        assert {name.partition("@")[2] for name in json.loads(out)["metrics"]} == {"3"}
+
+
 def test_recommend_prints_titles(in_job, typed):
     golden = (Path(bundle_of(in_job)) / "golden.jsonl").read_text().splitlines()
     history = next(r for r in (json.loads(line)["request"]["history"] for line in golden) if len(r) > 2)
