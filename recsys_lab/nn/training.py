@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +51,7 @@ def train(
     """
     record = _Record(objective, patience, validate)
     module = Training(objective, learning_rate, weight_decay)
-    with _quiet():
+    with _quiet(), _interruptible():
         trainer = _trainer(settings, max_epochs=max_epochs, gradient_clip_val=clip, callbacks=[record])
         trainer.fit(module, train_dataloaders=batches)
     if record.best_weights is not None:
@@ -135,3 +137,18 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         chatter.setLevel(level)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays KeyboardInterrupt; Lightning would end the process, a notebook's too, and go deaf to the next."""
+    listener = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, listener)

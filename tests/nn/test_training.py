@@ -1,6 +1,7 @@
 """The training loop on a parabola: its curve, when it stops, and which weights are left."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_a_loss_without_a_value_is_an_error() -> None:
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="trainer"):
         run(Parabola(), settings=settings)
+
+
+def test_ctrl_c_stays_an_interrupt() -> None:
+    def interrupt() -> float:
+        raise KeyboardInterrupt
+
+    listener = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(Parabola(), validate=interrupt)
+    assert signal.getsignal(signal.SIGINT) is listener
 
 
 def test_it_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
