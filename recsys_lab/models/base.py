@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from recsys_lab.data.catalogue import Catalogue
@@ -114,13 +115,17 @@ class Recommender(ABC):
         """A fresh array [Q, I] that the caller may overwrite; -inf where there is no opinion."""
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json``, ``arrays.safetensors`` and ``items.parquet`` into ``folder``."""
+        """Write ``model.json``, ``arrays.safetensors`` and ``items.parquet``. Raises ModelError if that fails."""
         self._must_be_fitted()
         folder.mkdir(parents=True, exist_ok=True)
         described = {"class": f"{type(self).__module__}.{type(self).__qualname__}", "params": self.params()}
         (folder / "model.json").write_text(json.dumps({**described, "history": self.history}, indent=2))
         own = {f"model.{name}": np.ascontiguousarray(array) for name, array in self._arrays().items()}
-        save_file({"popularity": self.popularity, "candidates": self.candidates, **own}, folder / "arrays.safetensors")
+        arrays = {"popularity": self.popularity, "candidates": self.candidates, **own}
+        try:
+            save_file(arrays, folder / "arrays.safetensors")
+        except SafetensorError as error:  # the disk is full, for instance
+            raise ModelError(f"{folder / 'arrays.safetensors'}: cannot be written: {error}") from error
         self.catalogue.save(folder / "items.parquet")
 
     @classmethod

@@ -234,6 +234,11 @@ class RecommenderConformance:
             np.testing.assert_array_equal(after.scores, before.scores)
             np.testing.assert_array_equal(after.filled, before.filled)
 
+    def test_arrays_that_cannot_be_written_are_an_error(self, fitted: Recommender, tmp_path: Path) -> None:
+        (tmp_path / "arrays.safetensors").mkdir()
+        with pytest.raises(ModelError, match=r"arrays\.safetensors: cannot be written"):
+            fitted.save(tmp_path)
+
     @pytest.mark.parametrize("change", [{"surprise": 1}, {"params": {"surprise": 1}}])
     def test_unknown_keys_are_refused(self, fitted: Recommender, tmp_path: Path, change: dict[str, Any]) -> None:
         fitted.save(tmp_path)
