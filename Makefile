@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PORT ?= 8765
 
-.PHONY: demo test lint check notebook lock clean
+.PHONY: demo test lint check lock clean
 
 demo: $(READY) ## data, seven models compared, report, verified bundle, served answer
 	$(BIN)/recsys-lab data describe
@@ -23,9 +23,6 @@ lint: $(READY) ## style and types
 	$(BIN)/mypy
 
 check: lint test ## all of it
-
-notebook: $(READY) ## execute the walk-through notebook again
-	$(BIN)/jupyter execute --inplace experiments/walkthrough.ipynb
 
 lock: $(READY) ## write the installed versions to requirements.lock
 	(head -1 requirements.lock; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu//') > requirements.new
