@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from recsys_lab.models.base import Recommender
 
 __all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "export", "fit", "make_split"]
-__all__ += ["prepare", "train"]
+__all__ += ["prepare", "report", "train"]
 
 Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
@@ -86,13 +86,21 @@ def fit(config: Config, split: Split) -> Recommender:
 
 
 def train(
-    config: Config, dataset: Dataset | None = None, split: Split | None = None, *, clock: Clock = runs.now
+    config: Config,
+    dataset: Dataset | None = None,
+    split: Split | None = None,
+    *,
+    audited: Audit | None = None,
+    clock: Clock = runs.now,
 ) -> Run:
-    """Fit, evaluate on the test fold, and keep all of it in a run folder."""
+    """Fit, evaluate on the test fold, and keep all of it in a run folder.
+
+    ``audited`` is what ``check`` said of this split, if it was asked already.
+    """
     longest = max(_cutoffs(config))
     dataset = prepare(config) if dataset is None else dataset
     split = make_split(config, dataset) if split is None else split
-    audited = check(dataset, split)
+    audited = check(dataset, split) if audited is None else audited
     started = time.perf_counter()
     model = fit(config, split)
     fit_seconds = time.perf_counter() - started
@@ -157,14 +165,14 @@ def compare(
     configs = {name: config.for_model(name) for name in [*models, *config["params"]]}
     dataset = prepare(config) if dataset is None else dataset
     split = make_split(config, dataset) if split is None else split
-    check(dataset, split)
+    audited = check(dataset, split)
     finished: list[Run] = []
     failed: list[dict[str, str]] = []
     for name in track(list(dict.fromkeys(models)), "comparing"):
         chosen = configs[name]
         same = None if fresh else runs.find_same(config.path("runs"), run_fingerprint(chosen, split))
         try:
-            finished.append(same or train(chosen, dataset, split, clock=clock))
+            finished.append(same or train(chosen, dataset, split, audited=audited, clock=clock))
         except ModelError as error:
             failed.append({"model": name, "error": str(error)})
     if not finished:

@@ -67,10 +67,6 @@ class Run:
         described = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(folder / RUN_FILE, described)
 
-    def matches(self, fingerprints: Mapping[str, str]) -> bool:
-        """Whether this run answered the same question on the same data."""
-        return all(self.fingerprints[key] == fingerprints[key] for key in ("data", "split"))
-
 
 def list_runs(root: Path) -> list[Run]:
     """All finished runs that this version can read, newest first."""
