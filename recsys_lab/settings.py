@@ -6,6 +6,7 @@ A wrong type is told before anything runs, by the setting's name as the user typ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -47,9 +48,9 @@ def check_arguments(target: Any, settings: Mapping[str, Any], key: str) -> None:
 
     Choices (Literal) are left to the object, which can say what they mean, and so are types of its own.
     """
-    is_class = isinstance(target, type)
+    by_signature = isinstance(target, type) and not is_dataclass(target)  # fields are read where each is declared
     try:
-        hints = get_type_hints(target.__init__ if is_class else target)
+        hints = get_type_hints(target.__init__ if by_signature else target)
     except (NameError, TypeError):  # names for type checkers only, or no hints at all
         return
     for name, hint in hints.items():

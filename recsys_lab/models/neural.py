@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,33 +12,34 @@ from torch import nn
 
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.errors import ModelError
 from recsys_lab.metrics import ranking
 from recsys_lab.models.base import Arrays, VectorModel
+from recsys_lab.nn.recipe import Recipe, at_least
 from recsys_lab.nn.training import SCORE, train
 
 
-class NeuralModel(VectorModel):
+@dataclass(kw_only=True, eq=False)
+class NeuralModel(Recipe, VectorModel):
     """A VectorModel around one ``network``, trained epoch by epoch.
 
     Given a validation fold, training stops when NDCG@10 of the real lists no longer rises, and
     the best epoch's weights are kept; without one it runs ``max_epochs``. To use all data in the
     end, fit once with the fold, then again with ``max_epochs=best_epoch`` and without it.
 
-    Subclasses implement ``_objective`` and ``_build``; ``_ready`` is called whenever the
+    The settings are dataclass fields, so a subclass adds its own, repeats those whose default
+    differs, and checks them in ``__post_init__``. With ``exclude_seen`` the validation lists leave out
+    what the history holds. Subclasses implement ``_learn`` and ``_build``; ``_ready`` is called whenever the
     network's weights have changed and queries may follow.
     """
 
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    clip: float
-    max_epochs: int
-    patience: int
-    exclude_seen: bool
-    trainer: Mapping[str, Any]
-    seed: int
-    network: nn.Module
+    max_history: int = 50
+    exclude_seen: bool = False
+    network: nn.Module = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, max_history=self.max_history)
 
     @property
     def best_epoch(self) -> int:
@@ -77,12 +78,7 @@ class NeuralModel(VectorModel):
         self.history = train(
             objective,
             batches,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            max_epochs=self.max_epochs,
-            patience=self.patience,
-            settings=self.trainer,
+            self,
             validate=(lambda: self._ndcg(valid)) if valid is not None and asked else None,
         )
 
@@ -99,17 +95,3 @@ class NeuralModel(VectorModel):
         self.network = self._build(arrays)
         self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         self._ready()
-
-
-def at_least(least: float, **settings: float) -> None:
-    """Raises ConfigError for the first of ``settings`` that is below ``least``, or not a number."""
-    for name, value in settings.items():
-        if not value >= least:
-            raise ConfigError(f"{name}: {value} cannot work; use {least} or more")
-
-
-def share(**settings: float) -> None:
-    """Raises ConfigError for the first of ``settings`` that is not at least 0 and below 1."""
-    for name, value in settings.items():
-        if not 0 <= value < 1:
-            raise ConfigError(f"{name}: {value} is no share; use 0 or more, below 1")

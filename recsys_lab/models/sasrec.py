@@ -11,8 +11,8 @@ Shapes: B batch, T history length, L ``max_history``, D width, H heads, I items,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -24,12 +24,15 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
-from recsys_lab.models.neural import NeuralModel, at_least, share
+from recsys_lab.models.neural import NeuralModel
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.losses import full_softmax, sampled_softmax
 from recsys_lab.nn.negatives import NegativeSampler
 from recsys_lab.nn.query import QueryModule
+from recsys_lab.nn.recipe import at_least, one_of, share
 from recsys_lab.nn.sequences import WindowBatches, Windows, seen_before
+
+Loss = Literal["softmax", "sampled_softmax"]
 
 
 class Block(nn.Module):
@@ -137,6 +140,7 @@ class LatestPosition(QueryModule):
         return latest
 
 
+@dataclass(kw_only=True, eq=False)
 class SASRec(NeuralModel):
     """The next item from the order of the last ``max_history`` events.
 
@@ -147,56 +151,23 @@ class SASRec(NeuralModel):
     Longer histories are cut into several windows; items without any event are no candidates.
     """
 
-    network: SelfAttention
+    width: int = 64
+    blocks: int = 2
+    heads: int = 1
+    dropout: float = 0.2
+    use_events: bool = False
+    loss: Loss = "softmax"
+    negatives: int = 256
+    popularity_power: float = 0.75
+    network: SelfAttention = field(init=False, repr=False)
 
-    def __init__(
-        self,
-        *,
-        width: int = 64,
-        blocks: int = 2,
-        heads: int = 1,
-        dropout: float = 0.2,
-        max_history: int = 50,
-        use_events: bool = False,
-        loss: Literal["softmax", "sampled_softmax"] = "softmax",
-        negatives: int = 256,
-        popularity_power: float = 0.75,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        clip: float = 1.0,
-        max_epochs: int = 50,
-        patience: int = 5,
-        exclude_seen: bool = False,
-        trainer: Mapping[str, Any] | None = None,
-        seed: int = 7,
-    ) -> None:
-        if width % heads:
-            raise ConfigError(f"heads: {heads} does not divide the width {width}")
-        if loss not in ("softmax", "sampled_softmax"):
-            raise ConfigError(f"loss: {loss!r} is unknown; use softmax or sampled_softmax")
-        at_least(1, width=width, blocks=blocks, heads=heads, max_history=max_history, negatives=negatives)
-        at_least(1, batch_size=batch_size, max_epochs=max_epochs, patience=patience)
-        share(dropout=dropout)
-        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
-        self.width = width
-        self.blocks = blocks
-        self.heads = heads
-        self.dropout = dropout
-        self.max_history = max_history
-        self.use_events = use_events
-        self.loss = loss
-        self.negatives = negatives
-        self.popularity_power = popularity_power
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.exclude_seen = exclude_seen
-        self.trainer = dict(trainer or {})
-        self.seed = seed
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, width=self.width, blocks=self.blocks, heads=self.heads, negatives=self.negatives)
+        if self.width % self.heads:
+            raise ConfigError(f"heads: {self.heads} does not divide the width {self.width}")
+        one_of(get_args(Loss), loss=self.loss)
+        share(dropout=self.dropout)
 
     def item_vectors(self) -> NDArray[np.float32]:
         return self.network.items.weight.detach().numpy()

@@ -10,8 +10,8 @@ Shapes: B batch, T history length, L ``max_history``, D width, I items, F text f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,11 +22,12 @@ from torch.nn import functional
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.models.base import Arrays
-from recsys_lab.models.neural import NeuralModel, at_least, share
+from recsys_lab.models.neural import NeuralModel
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday
 from recsys_lab.nn.losses import sampled_softmax
 from recsys_lab.nn.query import QueryModule
+from recsys_lab.nn.recipe import at_least, share
 from recsys_lab.nn.sequences import ExampleBatches, Examples, seen_before
 
 UNKNOWN = 0  # the row of the id table for items without a training event
@@ -197,6 +198,7 @@ class HistoryQuery(QueryModule):
         return query
 
 
+@dataclass(kw_only=True, eq=False)
 class TwoTower(NeuralModel):
     """Vectors for items from id and content, for queries from history and context; all of length 1.
 
@@ -205,54 +207,26 @@ class TwoTower(NeuralModel):
     repeat an item of the user's past are not asked for, and validation follows suit.
     """
 
-    network: Towers
-    _vectors: NDArray[np.float32]
-    _query: HistoryQuery
+    width: int = 64
+    text_width: int = 64
+    dropout: float = 0.1
+    id_dropout: float = 0.1
+    temperature: float = 0.1
+    uniform_negatives: int = 256
+    examples_per_user: int = 10
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    max_epochs: int = 30
+    network: Towers = field(init=False, repr=False)
+    _vectors: NDArray[np.float32] = field(init=False, repr=False)
+    _query: HistoryQuery = field(init=False, repr=False)
 
-    def __init__(
-        self,
-        *,
-        width: int = 64,
-        text_width: int = 64,
-        dropout: float = 0.1,
-        id_dropout: float = 0.1,
-        max_history: int = 50,
-        temperature: float = 0.1,
-        uniform_negatives: int = 256,
-        examples_per_user: int = 10,
-        batch_size: int = 512,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.0,
-        clip: float = 1.0,
-        max_epochs: int = 30,
-        patience: int = 5,
-        exclude_seen: bool = False,
-        trainer: Mapping[str, Any] | None = None,
-        seed: int = 7,
-    ) -> None:
-        at_least(1, width=width, max_history=max_history, examples_per_user=examples_per_user)
-        at_least(1, batch_size=batch_size, max_epochs=max_epochs, patience=patience)
-        at_least(0, text_width=text_width, uniform_negatives=uniform_negatives)
-        share(dropout=dropout, id_dropout=id_dropout)
-        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
-        at_least(0.001, temperature=temperature)
-        self.width = width
-        self.text_width = text_width
-        self.dropout = dropout
-        self.id_dropout = id_dropout
-        self.max_history = max_history
-        self.temperature = temperature
-        self.uniform_negatives = uniform_negatives
-        self.examples_per_user = examples_per_user
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.exclude_seen = exclude_seen
-        self.trainer = dict(trainer or {})
-        self.seed = seed
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, width=self.width, examples_per_user=self.examples_per_user)
+        at_least(0, text_width=self.text_width, uniform_negatives=self.uniform_negatives)
+        at_least(0.001, temperature=self.temperature)
+        share(dropout=self.dropout, id_dropout=self.id_dropout)
 
     def item_vectors(self) -> NDArray[np.float32]:
         return self._vectors

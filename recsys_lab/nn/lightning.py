@@ -6,19 +6,21 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from recsys_lab.nn.recipe import Recipe
+
 
 class Training(pl.LightningModule):
-    """Minimises ``objective(batch)`` with AdamW; with ``weight_decay`` 0 that is Adam."""
+    """Minimises ``objective(batch)`` with AdamW; with ``recipe.weight_decay`` 0 that is Adam."""
 
-    def __init__(self, objective: nn.Module, learning_rate: float, weight_decay: float) -> None:
+    def __init__(self, objective: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.objective = objective
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.recipe = recipe
 
     def training_step(self, batch: tuple[Tensor, ...]) -> Tensor:
         loss: Tensor = self.objective(batch)
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.objective.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        recipe = self.recipe
+        return torch.optim.AdamW(self.objective.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)

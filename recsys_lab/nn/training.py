@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.nn.lightning import Training
+from recsys_lab.nn.recipe import Recipe
 
 Curve = list[dict[str, float]]
 
@@ -31,28 +32,24 @@ OURS = ("max_epochs", "callbacks", "logger", "enable_checkpointing", "enable_mod
 def train(
     objective: nn.Module,
     batches: Any,
+    recipe: Recipe,
     *,
-    learning_rate: float,
-    weight_decay: float,
-    clip: float,
-    max_epochs: int,
-    patience: int,
-    settings: Mapping[str, Any],
     validate: Callable[[], float] | None = None,
 ) -> Curve:
     """Minimise ``objective`` over ``batches``, one pass per epoch, and say how it went epoch by epoch.
 
     With ``validate``, called after each epoch with the weights in main memory, training ends when
-    the score has not risen for ``patience`` epochs, and the best epoch's weights are put back.
-    Without it exactly ``max_epochs`` are run. ``settings`` are those of ``pytorch_lightning.Trainer``
-    (accelerator, devices, precision, enable_progress_bar …). Draws follow torch's global random state.
+    the score has not risen for the recipe's ``patience`` epochs, and the best epoch's weights are put back.
+    Without it exactly ``max_epochs`` are run. Draws follow torch's global random state.
 
     Raises ConfigError for settings that Lightning refuses, ModelError when the loss is not finite.
     """
-    record = _Record(objective, patience, validate)
-    module = Training(objective, learning_rate, weight_decay)
+    record = _Record(objective, recipe.patience, validate)
+    module = Training(objective, recipe)
     with _quiet(), _interruptible():
-        trainer = _trainer(settings, max_epochs=max_epochs, gradient_clip_val=clip, callbacks=[record])
+        trainer = _trainer(
+            recipe.trainer, max_epochs=recipe.max_epochs, gradient_clip_val=recipe.clip, callbacks=[record]
+        )
         trainer.fit(module, train_dataloaders=batches)
     if record.best_weights is not None:
         objective.load_state_dict(record.best_weights)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.nn.recipe import Recipe
 from recsys_lab.nn.training import train
 
 
@@ -38,15 +39,9 @@ class Steps:
 
 
 def run(objective: nn.Module, value: float = 1.0, **changes: Any) -> list[dict[str, float]]:
-    defaults = {
-        "learning_rate": 0.1,
-        "weight_decay": 0.0,
-        "clip": 1.0,
-        "max_epochs": 6,
-        "patience": 2,
-        "settings": {},
-    }
-    return train(objective, Steps(value), **{**defaults, **changes})
+    validate = changes.pop("validate", None)
+    recipe = Recipe(**{"learning_rate": 0.1, "max_epochs": 6, "patience": 2, **changes})
+    return train(objective, Steps(value), recipe, validate=validate)
 
 
 def scores(*values: float) -> Callable[[], float]:
@@ -99,7 +94,7 @@ def test_a_loss_without_a_value_is_an_error() -> None:
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="trainer"):
-        run(Parabola(), settings=settings)
+        run(Parabola(), trainer=settings)
 
 
 def test_ctrl_c_stays_an_interrupt() -> None:
@@ -119,5 +114,5 @@ def test_it_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptu
 
 
 def test_progress_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    run(Parabola(), settings={"enable_progress_bar": True})
+    run(Parabola(), trainer={"enable_progress_bar": True})
     assert capfd.readouterr().out == ""
