@@ -34,7 +34,7 @@ class LeaveOneOut(Splitter):
     name: ClassVar[str] = "leave_one_out"
     leaks: ClassVar[bool] = True
 
-    cold_items: Literal["drop", "miss"] = "miss"
+    cold_items: Literal["drop", "miss", "announce"] = "miss"
     refit: bool = False
     allow: tuple[str, ...] = ("training-before-targets", "order-of-ties", "whole-log-filters")
 
@@ -65,7 +65,7 @@ class Predefined(Splitter):
     name: ClassVar[str] = "predefined"
 
     path: str | None = None
-    cold_items: Literal["drop", "miss"] = "miss"
+    cold_items: Literal["drop", "miss", "announce"] = "miss"
     refit: bool = False
 
     def settings(self) -> dict[str, object]:

@@ -38,20 +38,24 @@ class Policy(Protocol):
     @property
     def exclude_seen(self) -> bool: ...
     @property
-    def cold_items(self) -> Literal["drop", "miss"]: ...
+    def cold_items(self) -> Literal["drop", "miss", "announce"]: ...
     @property
     def cold_users(self) -> Literal["drop", "keep"]: ...
 
 
-def known_items(dataset: Dataset, trained: InteractionLog, cutoff: int) -> NDArray[np.int32]:
-    """Codes of the items that exist for a model at ``cutoff``: seen in training, or announced earlier.
+def known_items(
+    dataset: Dataset, trained: InteractionLog, cutoff: int, promised: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Codes of the items that exist for a model at ``cutoff``: seen in training, announced earlier, or ``promised``.
 
     The data set's codes follow the first events, which for an announced item lie ahead; and the lower
     code wins a tie. So these items come last, ordered by announcement and id.
     """
     touched = np.bincount(trained.items, minlength=dataset.log.n_items) > 0
     announced = dataset.catalogue.numbers(columns.AVAILABLE_FROM)
-    ahead = np.flatnonzero(~touched & (announced < cutoff))
+    announced = np.where(announced < cutoff, announced, np.nan)
+    announced[promised] = np.fmin(announced[promised], cutoff)
+    ahead = np.flatnonzero(~touched & ~np.isnan(announced))
     ahead = ahead[np.lexsort((dataset.catalogue.ids[ahead].astype(str), announced[ahead]))]
     return np.concatenate([np.flatnonzero(touched), ahead]).astype(np.int32)
 
@@ -81,7 +85,8 @@ def build_fold(
     trained = known_attributes(log, log.where(train_rows))
     if len(trained) == 0:
         raise SplitError("the training part has no event; move the cutoff later")
-    items = known_items(dataset, trained, cutoff)
+    announce = policy.cold_items == "announce"
+    items = known_items(dataset, trained, cutoff, log.items[questions.target_rows if announce else []])
     codes = np.full(log.n_items, -1, np.int32)
     codes[items] = np.arange(len(items), dtype=np.int32)
 

@@ -42,9 +42,11 @@ class Splitter(ABC):
     """A protocol that turns a data set into folds.
 
     ``exclude_seen``: items of the history are neither recommended nor targets. ``cold_items``:
-    targets that nobody can know at the cutoff are dropped or count as misses. ``cold_users``:
-    queries without history are dropped or kept. ``refit``: the final model learns from everything
-    before the test part, after the validation part has chosen its number of epochs.
+    targets that nobody can know at the cutoff are dropped, count as misses, or are announced: the
+    catalogue has them, without events, as a shop lists what it will sell next (the audit's finding
+    vocabulary-from-the-past must then be allowed). ``cold_users``: queries without history are
+    dropped or kept. ``refit``: the final model learns from everything before the test part, after
+    the validation part has chosen its number of epochs.
     ``target_events``: event types that count as targets (None = all). ``allow``: names of audit
     findings that this protocol accepts.
     """
@@ -53,14 +55,14 @@ class Splitter(ABC):
     leaks: ClassVar[bool] = False
 
     exclude_seen: bool = True
-    cold_items: Literal["drop", "miss"] = "drop"
+    cold_items: Literal["drop", "miss", "announce"] = "drop"
     cold_users: Literal["drop", "keep"] = "drop"
     refit: bool = True
     target_events: tuple[str, ...] | None = None
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        one_of("cold_items", self.cold_items, ("drop", "miss"))
+        one_of("cold_items", self.cold_items, ("drop", "miss", "announce"))
         one_of("cold_users", self.cold_users, ("drop", "keep"))
         for name, value in (("target_events", self.target_events), ("allow", self.allow)):
             if isinstance(value, str):

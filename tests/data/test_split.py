@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_lab.data.audit import audit
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.lineage import LineageStep
 from recsys_lab.data.split import TimeSplit
-from recsys_lab.errors import ConfigError, SplitError
+from recsys_lab.errors import ConfigError, LeakError, SplitError
 
 SEVEN_ROWS = [
     ("u1", 1, "A"),
@@ -69,6 +70,18 @@ def test_codes_of_announced_items_do_not_tell_what_comes(make_dataset):
     fold = TimeSplit(cutoff=at(5), valid_window=None).split(dataset).test
     assert list(fold.catalogue.ids) == ["D", "C", "A", "B"]
     assert asked(fold, 0)["targets"] == ["A"]
+
+
+def test_cold_targets_can_be_announced(make_dataset):
+    """C is the only later target that has no training event; D lies outside the window. The audit says so."""
+    dataset = make_dataset(SEVEN_ROWS)
+    policy = {"cutoff": at(5), "window": 4, "valid_window": None, "cold_items": "announce"}
+    split = TimeSplit(**policy).split(dataset)
+    assert list(split.test.catalogue.ids) == ["A", "B", "C"]
+    assert asked(split.test, 0) == {"history": ["A", "B"], "targets": ["C"]}
+    with pytest.raises(LeakError, match="vocabulary-from-the-past"):
+        audit(dataset, split).require()
+    audit(dataset, TimeSplit(**policy, allow=("vocabulary-from-the-past",)).split(dataset)).require()
 
 
 def test_next_takes_the_first_second_only(make_dataset):

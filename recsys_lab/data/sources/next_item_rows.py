@@ -7,6 +7,7 @@ import csv
 import html
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,9 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str], str]]:
 def _python_list(text: str | None) -> list[Any] | None:
     """The list that ``text`` spells, None when it spells none."""
     try:
-        value = ast.literal_eval(text or "")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of "3in", in a text that is no list
+            value = ast.literal_eval(text or "")
     except (ValueError, SyntaxError):
         return None
     return value if isinstance(value, list) else None
