@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -47,6 +47,7 @@ class Recommender(ABC):
     popularity: NDArray[np.float32]  # [I] the fallback's scores: recency-weighted event counts
     candidates: NDArray[np.bool_]  # [I] the items that may be recommended
     history: list[dict[str, float]]  # training curve, one entry per epoch; empty for closed forms
+    watch: Callable[[float], None] | None = None  # told each epoch's validation score; what it raises ends the fit
 
     # -- what a user calls -----------------------------------------------------------------
 

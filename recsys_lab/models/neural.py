@@ -86,7 +86,10 @@ class NeuralModel(Recipe, VectorModel):
         self._ready()
         lists = self.recommend(valid.queries, 10, exclude_seen=self.exclude_seen)
         found = ranking.hits(lists.items, valid.target_offsets, valid.target_items)
-        return float(ranking.ndcg(found, valid.n_targets, 10).mean())
+        score = float(ranking.ndcg(found, valid.n_targets, 10).mean())
+        if self.watch is not None:
+            self.watch(score)
+        return score
 
     def _arrays(self) -> Arrays:
         return {name: weights.detach().cpu().numpy() for name, weights in self.network.state_dict().items()}
