@@ -2,10 +2,11 @@
 
 Hu, Koren & Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008, eqs. 4–5,
 in the form of Rendle et al., "Revisiting the performance of iALS on item recommendation benchmarks",
-RecSys 2022, eqs. 1–3. A new history is folded in by conjugate gradients, as in Takács, Pilászy &
-Tikk, "Applications of the conjugate gradient method for implicit feedback CF", RecSys 2011.
+RecSys 2022, eqs. 1–3. Both the training and the folding in of a new history are conjugate gradients, as
+in Takács, Pilászy & Tikk, "Applications of the conjugate gradient method for implicit feedback CF",
+RecSys 2011; see ``nn.alternating`` and ``nn.fold_in``.
 
-Shapes: U users, I items, D factors, N items of a history, B batch, T padded length.
+Shapes: U users, I items, D factors.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from recsys_lab.nn.fold_in import FoldIn
 
 Vectors = NDArray[np.float32]
-FLOATS_PER_BLOCK = 1 << 20  # gathered vectors at a time: small enough for the cache
 
 
 class ALS(VectorModel):
@@ -38,6 +37,7 @@ class ALS(VectorModel):
     alike for items: at 1 the scaling of Rendle et al. (§4.2), at 0 plain ridge regression.
     ``counts`` says what c is, as in ``InteractionLog.matrix``. A history is answered by solving
     for its own x, with c = 1 for each distinct item. Items nobody touched are no candidates.
+    Each iteration improves all users, then all items, by ``training_steps`` of conjugate gradients.
     """
 
     vectors: Vectors  # [I, D], rotated so that their Gram matrix is diagonal
@@ -51,6 +51,7 @@ class ALS(VectorModel):
         unobserved_weight: float = 0.3,
         frequency_scaling: float = 1.0,
         counts: Counts = "binary",
+        training_steps: int = 2,
         max_history: int = 500,
         solver_steps: int = 8,
         seed: int = 42,
@@ -60,6 +61,7 @@ class ALS(VectorModel):
             ("iterations", iterations),
             ("regularization", regularization),
             ("unobserved_weight", unobserved_weight),
+            ("training_steps", training_steps),
             ("max_history", max_history),
             ("solver_steps", solver_steps),
         ):
@@ -71,6 +73,7 @@ class ALS(VectorModel):
         self.unobserved_weight = unobserved_weight
         self.frequency_scaling = frequency_scaling
         self.counts: Counts = counts
+        self.training_steps = training_steps
         self.max_history = max_history
         self.solver_steps = solver_steps
         self.seed = seed
@@ -92,42 +95,37 @@ class ALS(VectorModel):
         )
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
+        import torch
+
+        from recsys_lab.nn.alternating import HalfStep
+
         by_user = train.matrix(self.counts)
         by_user.eliminate_zeros()
         by_item = by_user.T.tocsr()
-        self.candidates = np.diff(by_item.indptr) > 0
+        touched = [np.diff(matrix.indptr) for matrix in (by_user, by_item)]
+        active = [int((count > 0).sum()) for count in touched]
+        user_step = HalfStep(by_user, self._ridge(touched[0], active[1]))
+        item_step = HalfStep(by_item, self._ridge(touched[1], active[0]))
+        self.candidates = touched[1] > 0
         spread = 0.1 / np.sqrt(self.factors)
-        items = np.random.default_rng(self.seed).normal(0, spread, (train.n_items, self.factors)).astype(np.float32)
-        items[~self.candidates] = 0
+        drawn = np.random.default_rng(self.seed).normal(0, spread, (train.n_items, self.factors))
+        items = torch.from_numpy((drawn * self.candidates[:, None]).astype(np.float32))
+        users = torch.zeros(train.n_users, self.factors)
+        scores = torch.zeros(by_user.nnz)
         for _ in range(self.iterations):
-            users = self.solve(by_user, items)
-            items = self.solve(by_item, users)
+            user_step.improve(users, items, scores, self.unobserved_weight, self.training_steps)
+            scores = scores[item_step.order]
+            item_step.improve(items, users, scores, self.unobserved_weight, self.training_steps)
+            scores = scores[user_step.order]
         # x·y does not change when both are rotated, and a diagonal Gram matrix makes folding in easy
-        _, rotation = np.linalg.eigh(items.T @ items)
-        self.vectors = items @ rotation
+        vectors = items.numpy()
+        _, rotation = np.linalg.eigh(vectors.T @ vectors)
+        self.vectors = vectors @ rotation
 
-    def solve(self, matrix: sparse.csr_array, others: Vectors) -> Vectors:
-        """The best vector for each row of ``matrix`` given those of its columns, exactly.
-
-        Rows of the same length are solved together, so that nothing is padded; a row without
-        entries gets zeros.
-        """
-        lengths = np.diff(matrix.indptr)
-        touched = int(others.any(axis=1).sum())
-        base = self.unobserved_weight * (others.T @ others)
-        solved = np.zeros((matrix.shape[0], self.factors), np.float32)
-        for length in np.unique(lengths[lengths > 0]):
-            same = np.flatnonzero(lengths == length)
-            ridge = self.regularization * (length + self.unobserved_weight * touched) ** self.frequency_scaling
-            left = base + ridge * np.eye(self.factors, dtype=np.float32)
-            for rows in np.array_split(same, -(-len(same) * length * self.factors // FLOATS_PER_BLOCK)):
-                entries = matrix.indptr[rows][:, None] + np.arange(length)  # [rows, N]
-                seen = others[matrix.indices[entries]]  # [rows, N, D]
-                weighted = seen * matrix.data[entries][:, :, None]
-                solved[rows] = np.linalg.solve(
-                    left + weighted.transpose(0, 2, 1) @ seen, weighted.sum(axis=1)[:, :, None]
-                )[:, :, 0]
-        return solved
+    def _ridge(self, touched: NDArray[np.int64], others: int) -> Vectors:
+        """λ of each row that has ``touched`` [R] of ``others`` entries."""
+        scaled = (touched + self.unobserved_weight * others) ** self.frequency_scaling
+        return (self.regularization * scaled).astype(np.float32)
 
     def _arrays(self) -> Arrays:
         return {"vectors": self.vectors}

@@ -41,7 +41,7 @@ class Recommender(ABC):
     for an empty history all of them, as the server does.
     """
 
-    kind: ClassVar[Literal["vector", "neighbours", "static"]]
+    kind: ClassVar[Literal["vector", "neighbours", "static"] | None]  # None: no bundle can hold it
 
     catalogue: Catalogue
     popularity: NDArray[np.float32]  # [I] the fallback's scores: recency-weighted event counts
@@ -213,16 +213,18 @@ class VectorModel(Recommender):
         return scores
 
     def encode(self, queries: Queries, batch_size: int = 512) -> NDArray[np.float32]:
-        """Query vectors [Q, D]."""
+        """Query vectors [Q, D], batched by length, so that little is padded."""
         import torch
 
         module = self.query_module().eval()
-        blocks = []
+        vectors = np.zeros((len(queries), self.item_vectors().shape[1]), np.float32)
+        order = np.argsort(queries.lengths, kind="stable")
         with torch.inference_mode():
-            for _, batch in queries.batches(batch_size):
+            for block, batch in queries.take(order).batches(batch_size):
                 padded = batch.padded(self.max_history)
-                blocks.append(module(*(torch.from_numpy(padded[name]) for name in module.inputs)).numpy())
-        return np.concatenate(blocks) if blocks else np.zeros((0, self.item_vectors().shape[1]), np.float32)
+                inputs = [torch.from_numpy(padded[name]) for name in module.inputs]
+                vectors[order[block]] = module(*inputs).numpy()
+        return vectors
 
 
 class NeighbourModel(Recommender):
