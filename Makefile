@@ -36,4 +36,4 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) experiments/runs experiments/prepared export/bundles reports/latest
+	rm -rf $(VENV) experiments/runs experiments/prepared experiments/studies export/bundles reports/latest

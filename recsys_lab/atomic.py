@@ -57,11 +57,12 @@ def _flush(folder: Path) -> None:
 def _sweep(parent: Path) -> None:
     for leftover in parent.glob(".partial-*-*"):
         owner = leftover.name.rpartition("-")[2]
-        if owner.isdigit() and not _alive(int(owner)):
+        if owner.isdigit() and not alive(int(owner)):
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this machine has that id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

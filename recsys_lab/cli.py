@@ -111,6 +111,20 @@ def compare(
 
 
 @app.command()
+def tune(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
+    """Search a model's settings on the validation part: recsys-lab tune model=als tune.trials=50."""
+    from recsys_lab import pipeline
+    from recsys_lab.report.study import render
+
+    config = _config(overrides, conf_dir)
+    study = pipeline.tune(config).to_dict()
+    if as_json:
+        return _print_json(study)
+    render(study, _console())
+    return _print(f"→ {config.path('studies') / study['name']}")
+
+
+@app.command()
 def report(
     overrides: Overrides = None,
     conf_dir: ConfDir = None,

@@ -36,11 +36,12 @@ def leaderboard(
     seed: int,
     created: datetime,
     root: Path,
+    studies: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """What ``comparison.json`` holds and ``recsys-lab compare --json`` prints.
 
     ``primary`` is the metric that ranks and is tested, ``failed`` the models that refused the data
-    with their reasons, ``root`` where comparisons lie.
+    with their reasons, ``root`` where comparisons lie, ``studies`` the searches that chose settings before.
     """
     tables = {run.model: Evaluation.load(run.folder).per_query for run in finished}
     values = {model: table[primary].to_numpy(np.float64) for model, table in tables.items()}
@@ -64,6 +65,7 @@ def leaderboard(
         "models": [_entry(run) for run in ranked],
         "comparisons": [asdict(comparison) for comparison in comparisons],
         "failed": list(failed),
+        "studies": list(studies),
     }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from recsys_lab.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
+SHORT = {f"tune={on}": f"tune.enabled={on}" for on in ("true", "false")}  # tune is a group, whose choices are models
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            composed = hydra_compose("config", [*overrides, *search], return_hydra_config=True)
+            written = [SHORT.get(override, override) for override in overrides]
+            composed = hydra_compose("config", [*written, *search], return_hydra_config=True)
         HydraConfig.instance().cfg = None
         choices = {key: str(value) for key, value in composed.hydra.runtime.choices.items() if "hydra/" not in key}
         OmegaConf.set_struct(composed, False)

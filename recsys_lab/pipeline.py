@@ -37,9 +37,10 @@ from serving_min.rerank import TopK
 
 if TYPE_CHECKING:
     from recsys_lab.models.base import Recommender
+    from recsys_lab.tuning.outcome import Outcome
 
 __all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "export", "fit", "make_split"]
-__all__ += ["prepare", "report", "train"]
+__all__ += ["prepare", "report", "train", "tune"]
 
 Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
@@ -66,13 +67,15 @@ def check(dataset: Dataset, split: Split) -> Audit:
     return audit(dataset, split).require()
 
 
-def fit(config: Config, split: Split) -> Recommender:
+def fit(config: Config, split: Split, *, watch: Callable[[float], None] | None = None) -> Recommender:
     """A fitted ``config.model``, ready for the test fold.
 
     A model with epochs stops early on the validation fold; with ``split.refit`` it is then trained
-    anew, as long as that took, on everything before the test part.
+    anew, as long as that took, on everything before the test part. ``watch`` is told its validation score
+    after each epoch; what it raises ends the fit.
     """
     model: Recommender = config.build("model")
+    model.watch = watch
     test, valid = split.test, split.valid
     if valid is None or "max_epochs" not in model.params():
         return model.fit(test.train, catalogue=test.catalogue)
@@ -157,7 +160,8 @@ def compare(
 
     A finished run of the same configuration, data, code and seed is taken as it is unless ``fresh``.
     A model that refuses these data (ModelError) is listed under ``failed``, with its reason.
-    Raises ModelError when all of them do.
+    With ``tune.enabled`` every model's settings are searched first, with the same budget; a finished
+    study is not searched again. Raises ModelError when all models refuse.
     """
     check_primary(config["metrics"]["primary"], _cutoffs(config))
     models = _list(config["models"], "models")
@@ -168,10 +172,15 @@ def compare(
     audited = check(dataset, split)
     finished: list[Run] = []
     failed: list[dict[str, str]] = []
+    studies: list[dict[str, Any]] = []
     for name in track(list(dict.fromkeys(models)), "comparing"):
         chosen = configs[name]
-        same = None if fresh else runs.find_same(config.path("runs"), run_fingerprint(chosen, split))
         try:
+            if config["tune"]["enabled"]:
+                outcome = tune(chosen, dataset, split)
+                studies.append(outcome.to_dict())
+                chosen = outcome.applied(chosen)
+            same = None if fresh else runs.find_same(config.path("runs"), run_fingerprint(chosen, split))
             finished.append(same or train(chosen, dataset, split, audited=audited, clock=clock))
         except ModelError as error:
             failed.append({"model": name, "error": str(error)})
@@ -179,10 +188,32 @@ def compare(
         raise ModelError("; ".join(failure["error"] for failure in failed) or "models: the list is empty")
     root = config.path("runs")
     primary, seed = config["metrics"]["primary"], config["seed"]
-    board = leaderboard(finished, failed, dataset, primary=primary, seed=seed, created=clock(), root=root)
+    board = leaderboard(
+        finished, failed, dataset, primary=primary, seed=seed, created=clock(), root=root, studies=studies
+    )
     with whole_folder(root / board["name"]) as folder:
         runs.write_json(folder / runs.COMPARISON_FILE, board)
     return board
+
+
+def tune(config: Config, dataset: Dataset | None = None, split: Split | None = None) -> Outcome:
+    """Search the configured model's settings on the validation part, or go on where an earlier search ended.
+
+    The outcome, ``experiment/best.yaml`` and a page with plots lie in a folder of ``paths.studies``. The test part
+    is not read. Raises ConfigError for a space that does not fit, ModelError when no trial succeeds.
+    """
+    from recsys_lab.report.study import write_study
+    from recsys_lab.tuning.search import search
+
+    dataset = prepare(config) if dataset is None else dataset
+    split = make_split(config, dataset) if split is None else split
+    outcome = search(config, dataset, split)
+    write_study(outcome.to_dict(), config.path("studies") / outcome.name / "report.html")
+    if config["tracker"]["name"] != "none":
+        from recsys_lab.tracking import log_study
+
+        log_study(outcome, config["tracker"])
+    return outcome
 
 
 def evaluate_run(run: Run, metrics: Mapping[str, Any] | None = None) -> Evaluation:

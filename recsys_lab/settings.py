@@ -14,6 +14,7 @@ import msgspec
 from recsys_lab.errors import ConfigError
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 TRACKERS = ("none", "wandb")
 ROOT: dict[str, Any] = {
     "seed": Count,
@@ -23,10 +24,20 @@ ROOT: dict[str, Any] = {
     "paths": dict[str, Any],
     "paths.prepared": str,
     "paths.runs": str,
+    "paths.studies": str,
     "paths.bundles": str,
     "paths.reports": str,
     "metrics": dict[str, Any],
     "metrics.bootstrap": Count,
+    "tune": dict[str, Any],
+    "tune.enabled": bool,
+    "tune.trials": AtLeastOne,
+    "tune.seconds": Annotated[float, msgspec.Meta(gt=0)] | None,
+    "tune.workers": AtLeastOne,
+    "tune.objectives": Annotated[list[str], msgspec.Meta(min_length=1)],
+    "tune.storage": str | None,
+    "tune.study": str | None,
+    "tune.space": dict[str, Any],
     "tracker": dict[str, Any],
     "tracker.name": str,
 }

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsys_lab.errors import ConfigError
 from recsys_lab.runs import Run
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from recsys_lab.tuning.outcome import Outcome
 
 
 def log_run(run: Run, settings: Mapping[str, Any]) -> None:
@@ -14,14 +19,31 @@ def log_run(run: Run, settings: Mapping[str, Any]) -> None:
 
     ``settings``: ``project`` and ``mode`` (online, offline, disabled). Offline files lie in ``wandb/``.
     """
-    try:
-        import wandb
-    except ImportError:
-        raise ConfigError("tracker=wandb: the package is not here; pip install 'recsys-lab[wandb]'") from None
-    with wandb.init(
+    with _wandb().init(
         project=settings["project"], mode=settings["mode"], name=run.name, group=run.split["name"], config=run.config
     ) as tracked:
         for epoch in run.curve:
             tracked.log(epoch)
         tracked.summary.update({name: measure["mean"] for name, measure in run.metrics.items()})
         tracked.summary.update({"fit_seconds": run.fit_seconds, "data": run.fingerprints["data"]})
+
+
+def log_study(outcome: Outcome, settings: Mapping[str, Any]) -> None:
+    """Send a search, one step for each measured trial, with its settings. Raises ConfigError without wandb."""
+    described = {"model": outcome.model, "space": outcome.space, "data": outcome.data}
+    with _wandb().init(
+        project=settings["project"], mode=settings["mode"], name=outcome.name, group="tune", config=described
+    ) as tracked:
+        for trial in outcome.trials:
+            if trial.values is not None:
+                tracked.log({**trial.settings, **dict(zip(outcome.objectives, trial.values, strict=True))})
+        tracked.summary.update({f"best_{name}": value for name, value in outcome.trial(outcome.best).settings.items()})
+
+
+def _wandb() -> ModuleType:
+    try:
+        import wandb
+    except ImportError:
+        raise ConfigError("tracker=wandb: the package is not here; pip install 'recsys-lab[wandb]'") from None
+    found: ModuleType = wandb
+    return found

@@ -9,6 +9,7 @@ models       best first: [{model, run, metrics: {"ndcg@10": {mean, ci95}}, fit_s
              queries_per_second, peak_memory_mb, curve: [{epoch, …}]}]
 comparisons  each other model beside the leader: [{model, leader, difference, ci95, p, p_adjusted, tie}]
 failed       [{model, error}]
+studies      what tuning found before, one ``Outcome.to_dict()`` for each model that was tuned
 """
 
 from __future__ import annotations

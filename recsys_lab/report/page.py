@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys_lab.atomic import replacing
 from recsys_lab.evaluation import Evaluation
-from recsys_lab.report import buckets, plots
+from recsys_lab.report import buckets, plots, study_plots
 from recsys_lab.report.figures import svg
 from recsys_lab.report.leaderboard import Board, label, other_metrics, verdicts
 
@@ -41,6 +41,20 @@ UNSET = {  # what a setting without a value means
 
 def write_report(board: Board, evaluations: Mapping[str, Evaluation], path: Path) -> Path:
     """Write the page and return its path. ``evaluations`` holds each model's, for the figures by group."""
+    board = {"studies": [], **board}  # comparisons from before there was tuning have none
+    return write_page(
+        path,
+        "page.html.j2",
+        board=board,
+        verdicts=verdicts(board),
+        comparisons={comparison["model"]: comparison for comparison in board["comparisons"]},
+        others=other_metrics(board, BESIDE_THE_PRIMARY),
+        figures=_figures(board, evaluations),
+    )
+
+
+def write_page(path: Path, template: str, **content: Any) -> Path:
+    """Fill ``template`` with ``content`` and write it as ``path``, which is returned."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     pages = Environment(
@@ -57,17 +71,13 @@ def write_report(board: Board, evaluations: Mapping[str, Evaluation], path: Path
         "plain": _plain,
         "setting": lambda value, name: UNSET.get(name, "none") if value in (None, [], ()) else _plain(value),
         "seconds": _seconds,
+        "sized": sized,
+        "trial": study_plots.trial,
+        "tried": _tried,
         "signed": _signed,
     }
-    html = pages.get_template("page.html.j2").render(
-        board=board,
-        verdicts=verdicts(board),
-        comparisons={comparison["model"]: comparison for comparison in board["comparisons"]},
-        others=other_metrics(board, BESIDE_THE_PRIMARY),
-        figures=_figures(board, evaluations),
-    )
     with replacing(path) as beside:
-        beside.write_text(html, encoding="utf-8")
+        beside.write_text(pages.get_template(template).render(content), encoding="utf-8")
     return path
 
 
@@ -87,6 +97,7 @@ def _figures(board: Board, evaluations: Mapping[str, Evaluation]) -> dict[str, s
             tables, primary, popularity, "training events of the wanted items, mean"
         ),
         "training": lambda: plots.training(board),
+        "tuning": lambda: study_plots.history(board["studies"]),
     }
     return {name: drawn for name, function in draw.items() if (drawn := svg(function)) is not None}
 
@@ -95,6 +106,20 @@ def _moment(time: int | str) -> str:
     """Epoch seconds or an ISO time, for readers."""
     known = datetime.fromisoformat(time) if isinstance(time, str) else datetime.fromtimestamp(time, UTC)
     return f"{known.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def sized(value: Any) -> str:
+    """A setting with the digits that matter."""
+    return f"{value:.4g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+
+def _tried(part: Any) -> str:
+    """A part of a search space as a reader would write it."""
+    if not isinstance(part, Mapping):
+        return ", ".join(sized(value) for value in part)
+    when = ", ".join(f"{name} is {sized(value)}" for name, value in part.get("when", {}).items())
+    what = _tried(part["choices"]) if "choices" in part else f"{sized(part['low'])} to {sized(part['high'])}"
+    return what + (", by factors" if part.get("log") else "") + (f", where {when}" if when else "")
 
 
 def _signed(value: float) -> str:
