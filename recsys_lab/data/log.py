@@ -82,8 +82,8 @@ class InteractionLog:
         """Where each user's events begin, [n_users + 1]."""
         return np.searchsorted(self.users, np.arange(self.n_users + 1)).astype(np.int64)
 
-    def where(self, keep: NDArray[np.bool_]) -> InteractionLog:
-        """The events that ``keep`` [N] marks; users and items keep their codes."""
+    def where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> InteractionLog:
+        """The events that ``keep`` [N] marks, or the rows it names in their new order; codes stay as they are."""
         return replace(
             self,
             users=self.users[keep],
