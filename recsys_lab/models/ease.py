@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import Counts, InteractionLog
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import Arrays, NeighbourModel
+from recsys_lab.models.gram import gram_matrix
 
-USERS_PER_BLOCK = 2_048
-DENSE_SPEED = 200  # multiply-adds that a dense product does in the time of one sparse one
+ITEMS_PER_BLOCK = 256
 
 
 class EASE(NeighbourModel):
@@ -63,20 +62,6 @@ class EASE(NeighbourModel):
         self.weights = arrays["weights"]
 
 
-def gram_matrix(matrix: sparse.csr_array) -> NDArray[np.float32]:
-    """XᵀX of a sparse X [U, I], dense [I, I], by whichever product is faster."""
-    users, items = matrix.shape
-    sparse_work = np.square(np.diff(matrix.indptr), dtype=np.float64).sum()
-    if sparse_work * DENSE_SPEED < users * items**2:
-        product: NDArray[np.float32] = (matrix.T @ matrix).toarray()
-        return product
-    gram = np.zeros((items, items), np.float32)
-    for start in range(0, users, USERS_PER_BLOCK):
-        block = matrix[start : start + USERS_PER_BLOCK].toarray()
-        gram += block.T @ block
-    return gram
-
-
 def inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """The inverse of a symmetric positive definite matrix, which is overwritten."""
     from scipy.linalg.lapack import spotrf, spotri
@@ -86,6 +71,10 @@ def inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     if failed:
         raise ModelError("ease: the Gram matrix is not positive definite in float32; raise regularization")
     triangle, _ = spotri(factor, lower=1, overwrite_c=1)
-    lower: NDArray[np.float32] = np.tril(triangle)
-    lower += np.tril(triangle, -1).T
-    return lower
+    upper: NDArray[np.float32] = triangle.T
+    for start in range(0, len(upper), ITEMS_PER_BLOCK):
+        stop = start + ITEMS_PER_BLOCK
+        corner = np.triu(upper[start:stop, start:stop])
+        upper[start:stop, start:stop] = corner + np.triu(corner, 1).T
+        upper[stop:, start:stop] = upper[start:stop, stop:].T
+    return upper

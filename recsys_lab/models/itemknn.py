@@ -2,11 +2,16 @@
 
 Sarwar et al., "Item-based collaborative filtering recommendation algorithms", WWW 2001, §3.1.1;
 shrinkage as in Bell & Koren, "Scalable collaborative filtering", ICDM 2007, §3.
+
+Shapes: U users, I items, K neighbours.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys_lab.data.catalogue import Catalogue
@@ -14,16 +19,21 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import Counts, InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays, NeighbourModel
+from recsys_lab.models.gram import dense_pays, gram_matrix
+from recsys_lab.models.weighting import Weighting, weighted
+from serving_min.rerank import top_k
 
 ITEMS_PER_BLOCK = 256
+TINY = 1e-30  # keeps 0 / 0 at 0 for items that nobody touched
 
 
 class ItemKNN(NeighbourModel):
-    """Cosine between the items' user vectors, the strongest ``neighbours`` of each item kept (None: all).
+    """Cosine between the items' user vectors, the strongest ``neighbours`` (K) of each item kept (None: all).
 
     cosine(i, j) = xᵢ·xⱼ / (‖xᵢ‖ ‖xⱼ‖ + ``shrinkage``): shrinkage holds down pairs that few
     users support. ``counts`` says what stands in the users × items matrix, as in
-    ``InteractionLog.matrix``. With ``self_similarity`` an item of the history also speaks for
+    ``InteractionLog.matrix``, and ``weighting`` what becomes of it in an item's vector: ``tfidf`` and
+    ``bm25`` make less of users who touch much. With ``self_similarity`` an item of the history also speaks for
     itself, which only matters where seen items may be recommended again.
     """
 
@@ -35,6 +45,7 @@ class ItemKNN(NeighbourModel):
         neighbours: int | None = 200,
         shrinkage: float = 0.0,
         counts: Counts = "binary",
+        weighting: Weighting = "none",
         self_similarity: bool = False,
     ) -> None:
         if neighbours is not None and neighbours < 1:
@@ -44,25 +55,40 @@ class ItemKNN(NeighbourModel):
         self.neighbours = neighbours
         self.shrinkage = shrinkage
         self.counts: Counts = counts
+        self.weighting: Weighting = weighting
         self.self_similarity = self_similarity
 
     def item_weights(self) -> sparse.csr_array:
         return self.weights
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
-        by_user = train.matrix(self.counts)
-        by_user.eliminate_zeros()
-        by_item = by_user.T.tocsr()
+        by_item = weighted(train.matrix(self.counts).T.tocsr(), self.weighting)
+        by_user = by_item.T.tocsr()
         lengths = np.sqrt(by_user.multiply(by_user).sum(axis=0))
+        gram = gram_matrix(by_user) if dense_pays(by_user) else None
         blocks = []
         for start in range(0, train.n_items, ITEMS_PER_BLOCK):
-            alike = (by_item[start : start + ITEMS_PER_BLOCK] @ by_user).tocoo()
-            rows, columns = alike.coords
-            alike.data /= lengths[rows + start] * lengths[columns] + self.shrinkage
+            block = slice(start, start + ITEMS_PER_BLOCK)
+            alike = by_item[block] @ by_user if gram is None else gram[block]
+            blocks.append(self._nearest(alike, start, lengths))
+        self.weights = sparse.vstack(blocks, format="csr")
+
+    def _nearest(self, alike: Any, start: int, lengths: NDArray[np.float32]) -> sparse.csr_array:
+        """The strongest of the inner products ``alike`` [B, I] (dense, or CSR) of the items from ``start`` on."""
+        own, width = lengths[start : start + alike.shape[0]], self.neighbours or alike.shape[1]
+        if sparse.issparse(alike):
+            rows, columns = alike.tocoo().coords
+            alike.data /= own[rows] * lengths[columns] + self.shrinkage
             if not self.self_similarity:
                 alike.data[rows + start == columns] = 0
-            blocks.append(strongest(alike.tocsr(), self.neighbours or train.n_items))
-        self.weights = sparse.vstack(blocks, format="csr")
+            return strongest(alike, width)
+        alike /= np.maximum(own[:, None] * lengths + self.shrinkage, TINY)
+        if not self.self_similarity:
+            alike[np.arange(len(own)), start + np.arange(len(own))] = 0
+        best = top_k(alike, min(width, alike.shape[1]))
+        found = best.scores > 0
+        offsets = np.concatenate([[0], found.sum(axis=1).cumsum()])
+        return sparse.csr_array((best.scores[found], best.items[found], offsets), shape=alike.shape)
 
     def _arrays(self) -> Arrays:
         return {"offsets": self.weights.indptr, "items": self.weights.indices, "weights": self.weights.data}

@@ -58,6 +58,16 @@ def test_ties_at_the_edge_go_to_the_lower_column() -> None:
     assert strongest(matrix, 3).toarray().tolist() == [[0, 3, 2, 2, 0], [0, 0, 0, 0, 1]]
 
 
+@pytest.mark.parametrize("neighbours", [None, 3])
+def test_dense_and_sparse_products_give_the_same(neighbours: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for pays in (True, False):
+        monkeypatch.setattr(itemknn, "dense_pays", lambda _, pays=pays: pays)
+        found.append(ItemKNN(neighbours=neighbours, weighting="bm25").fit(checkerboard()).item_weights().toarray())
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-7)
+    assert found[0].any()
+
+
 def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ItemKNN(neighbours=3).fit(checkerboard()).item_weights().toarray()
     monkeypatch.setattr(itemknn, "ITEMS_PER_BLOCK", 5)
