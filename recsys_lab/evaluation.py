@@ -62,6 +62,13 @@ def rank(model: Recommender, fold: Fold, k: int, exclude_seen: bool) -> TopK:
     return model.recommend(fold.queries, k, exclude_seen=exclude_seen)
 
 
+def mean_ndcg(model: Recommender, fold: Fold, k: int, *, exclude_seen: bool) -> float:
+    """NDCG@k of the model's lists alone: what epochs are chosen by."""
+    lists = rank(model, fold, k, exclude_seen)
+    found = ranking.hits(lists.items, fold.target_offsets, fold.target_items)
+    return float(ranking.ndcg(found, fold.n_targets, k).mean())
+
+
 def evaluate(
     lists: TopK,
     fold: Fold,

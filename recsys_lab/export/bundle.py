@@ -56,6 +56,8 @@ def write_bundle(
     for argument, value in (("name", name), ("version", version)):
         if not PLAIN_NAME.fullmatch(value):
             raise ExportError(f"{argument}: {value!r} is no plain folder name; use letters, digits, '.', '_' and '-'")
+    if model.kind is None:
+        raise ExportError(f"{model.name}: this model stays in the lab, no bundle can hold it; export one of our own")
     chosen = ExportSettings.read(settings)
     queries = _sample(fold.queries, chosen)
     k = min(chosen.k, len(model.catalogue))

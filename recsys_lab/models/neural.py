@@ -13,7 +13,7 @@ from torch import nn
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ModelError
-from recsys_lab.metrics import ranking
+from recsys_lab.evaluation import mean_ndcg
 from recsys_lab.models.base import Arrays, VectorModel
 from recsys_lab.nn.recipe import Recipe, at_least
 from recsys_lab.nn.training import SCORE, train
@@ -84,9 +84,7 @@ class NeuralModel(Recipe, VectorModel):
 
     def _ndcg(self, valid: Fold) -> float:
         self._ready()
-        lists = self.recommend(valid.queries, 10, exclude_seen=self.exclude_seen)
-        found = ranking.hits(lists.items, valid.target_offsets, valid.target_items)
-        score = float(ranking.ndcg(found, valid.n_targets, 10).mean())
+        score = mean_ndcg(self, valid, 10, exclude_seen=self.exclude_seen)
         if self.watch is not None:
             self.watch(score)
         return score
