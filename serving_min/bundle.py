@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from serving_min.errors import BundleError
 from serving_min.items import Items
-from serving_min.manifest import FaissIndex, Manifest, read_manifest
+from serving_min.manifest import FaissIndex, Manifest, SessionIndex, TableIndex, read_manifest
 from serving_min.neighbours import Neighbours
 from serving_min.queries import Queries
+from serving_min.recency import Recency
+from serving_min.sessions import Sessions
 from serving_min.vectors import Vectors
 
 Arrays = dict[str, NDArray[Any]]
@@ -36,7 +38,7 @@ class Bundle:
     items: Items
     popularity: NDArray[np.float32]  # [I] the fallback's scores
     candidates: NDArray[np.bool_]  # [I] items that the model may recommend
-    model: Vectors | Neighbours | None
+    model: Vectors | Neighbours | Sessions | None
 
     @classmethod
     def load(cls, folder: Path | str, *, verify: bool = True) -> Bundle:
@@ -54,9 +56,11 @@ class Bundle:
             popularity, candidates = arrays["scores"], arrays["candidates"]
             _must(len(popularity) == len(candidates) == len(items), f"not of the {len(items)} items of items.arrow")
             _must(bool(np.isfinite(popularity).all()), "scores are not all finite")
-        model: Vectors | Neighbours | None = None
-        if manifest.kind == "neighbours":
-            model = _read_neighbours(folder, candidates)
+        model: Vectors | Neighbours | Sessions | None = None
+        if isinstance(manifest.index, TableIndex):
+            model = _read_neighbours(folder, manifest.index.recency, candidates)
+        elif isinstance(manifest.index, SessionIndex):
+            model = _read_sessions(folder, manifest.index, candidates)
         elif isinstance(manifest.index, FaissIndex):
             model = _read_vectors(folder, manifest, manifest.index, candidates)
         return cls(manifest, items, popularity, candidates, model)
@@ -80,16 +84,32 @@ def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
             raise BundleError(f"{path}: {error.strerror or error}") from error
 
 
-def _read_neighbours(folder: Path, candidates: NDArray[np.bool_]) -> Neighbours:
+def _read_neighbours(folder: Path, recency: Recency | None, candidates: NDArray[np.bool_]) -> Neighbours:
     with _reading(folder / "neighbours.npz") as path:
-        arrays = _arrays(path, {"offsets": (np.int64, 1), "items": (np.int32, 1), "weights": (np.float32, 1)})
-        offsets, items, weights = arrays["offsets"], arrays["items"], arrays["weights"]
+        offsets, items, weights = _rows(path, len(candidates))
         _must(len(offsets) == len(candidates) + 1, f"{len(offsets)} offsets for {len(candidates)} items")
-        _must(offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()), "offsets do not rise from 0")
-        _must(offsets[-1] == len(items) == len(weights), "offsets, items and weights are not of one length")
-        _must_be_codes(items, len(candidates))
-        _must(bool(np.isfinite(weights).all()), "weights are not all finite")
-        return Neighbours(offsets, items, weights, candidates)
+        _must(len(items) == len(weights), "offsets, items and weights are not of one length")
+        return Neighbours(offsets, items, weights, candidates, recency)
+
+
+def _read_sessions(folder: Path, described: SessionIndex, candidates: NDArray[np.bool_]) -> Sessions:
+    with _reading(folder / "sessions.npz") as path:
+        offsets, items, weights = _rows(path, len(candidates))
+        size = len(offsets) - 1
+        _must(size == described.size, f"{size} sessions, the manifest says {described.size}")
+        _must(len(weights) == len(candidates), f"{len(weights)} weights for {len(candidates)} items")
+        return Sessions.index(offsets, items, weights, candidates, described)
+
+
+def _rows(path: Path, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Rows of item codes, one after the other, and the weights that go with them."""
+    arrays = _arrays(path, {"offsets": (np.int64, 1), "items": (np.int32, 1), "weights": (np.float32, 1)})
+    offsets, items, weights = arrays["offsets"], arrays["items"], arrays["weights"]
+    _must(len(offsets) > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()), "offsets do not rise from 0")
+    _must(offsets[-1] == len(items), "offsets, items and weights are not of one length")
+    _must_be_codes(items, n_items)
+    _must(bool(np.isfinite(weights).all()), "weights are not all finite")
+    return offsets, items, weights
 
 
 def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candidates: NDArray[np.bool_]) -> Vectors:

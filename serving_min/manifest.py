@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from serving_min.errors import BundleError
+from serving_min.recency import Recency
 
 FORMAT: Final = 1
 FILE_NAME = "manifest.json"
 
-Kind = Literal["vector", "neighbours", "static"]
+Kind = Literal["vector", "neighbours", "sessions", "static"]
 EncoderInput = Literal["items", "events", "ages", "now", "attributes"]
 ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
 
@@ -30,6 +31,7 @@ COMMON_FILES = ("items.arrow", "fallback.npz", "golden.jsonl")
 MODEL_FILES: dict[str, tuple[str, ...]] = {
     "vector": ("encoder.onnx", "items.faiss", "vectors.npz"),
     "neighbours": ("neighbours.npz",),
+    "sessions": ("sessions.npz",),
     "static": (),
 }
 
@@ -92,13 +94,28 @@ class FaissIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
 
 class TableIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="table"):
     """A table of at most ``neighbours`` weights for each of ``size`` items; recall is measured
-    against the untruncated model."""
+    against the untruncated model. ``recency`` weighs the events of the history (null: each distinct item
+    counts once)."""
 
     size: Count
     neighbours: Count
     recall: Share
     target: Share
     k: Positive
+    recency: Recency | None = None
+
+
+class SessionIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="sessions"):
+    """``size`` past sessions, and how they are asked: the latest ``length`` distinct items of the running session,
+    which ``gap`` seconds of silence end (null: the whole history is one), find among the ``recent`` latest sessions
+    of each item the ``neighbours`` most alike.
+    """
+
+    size: Count
+    length: Positive
+    recent: Positive
+    neighbours: Positive
+    gap: Positive | None
 
 
 class Parity(Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,7 +148,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, Metric]
     policy: Policy
     history: History
-    index: FaissIndex | TableIndex | None
+    index: FaissIndex | TableIndex | SessionIndex | None
     parity: Parity
     files: Annotated[dict[str, File], Meta(description="every file of the bundle but the manifest")]
     format: Literal[1] = FORMAT
@@ -175,7 +192,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _must_agree(manifest: Manifest, path: Path) -> None:
-    wanted: dict[str, type] = {"vector": FaissIndex, "neighbours": TableIndex, "static": type(None)}
+    wanted: dict[str, type] = {
+        "vector": FaissIndex,
+        "neighbours": TableIndex,
+        "sessions": SessionIndex,
+        "static": type(None),
+    }
     if not isinstance(manifest.index, wanted[manifest.kind]):
         raise BundleError(f"{path}: kind {manifest.kind!r} with index of type {type(manifest.index).__name__}")
     if (manifest.kind == "vector") != ("items" in manifest.history.inputs):

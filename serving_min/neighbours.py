@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
 from serving_min.queries import Queries
+from serving_min.recency import Recency
 from serving_min.rerank import TopK
 
 
@@ -21,25 +22,32 @@ class Neighbours:
     items: NDArray[np.int32]  # [N]
     weights: NDArray[np.float32]  # [N]
     candidates: NDArray[np.bool_]  # [I]
+    recency: Recency | None = None  # how much an event says; None: each distinct item counts once
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query: the greatest positive sums over its distinct items."""
-        return [
-            self._best_one(np.unique(queries.items[start:end]), bound)
-            for start, end, bound in zip(queries.offsets[:-1], queries.offsets[1:], bounds, strict=True)
-        ]
+        said = None if self.recency is None else self.recency.weights(queries)
+        lists = []
+        for start, end, bound in zip(queries.offsets[:-1], queries.offsets[1:], bounds, strict=True):
+            history, groups = np.unique(queries.items[start:end], return_inverse=True)
+            strengths: NDArray[np.float64] = np.ones(len(history))
+            if said is not None:
+                strengths = np.bincount(groups, said[start:end], len(history)).astype(np.float64)
+            lists.append(self._best_one(history, strengths, bound))
+        return lists
 
     def similar(self, code: int, bounds: Bounds) -> TopK:
         """The item's own row."""
-        return self._best_one(np.array([code], np.int32), bounds)
+        return self._best_one(np.array([code], np.int32), np.ones(1), bounds)
 
-    def _best_one(self, history: NDArray[np.int32], bounds: Bounds) -> TopK:
+    def _best_one(self, history: NDArray[np.int32], strengths: NDArray[np.float64], bounds: Bounds) -> TopK:
         lengths = self.offsets[history + 1] - self.offsets[history]
         ends = lengths.cumsum()
         if not len(ends) or not ends[-1]:
             return no_opinion(bounds.k)
         places = np.arange(ends[-1]) + np.repeat(self.offsets[history] - ends + lengths, lengths)
-        sums = np.bincount(self.items[places], self.weights[places], len(self.candidates)).astype(np.float32)
+        said = self.weights[places] * np.repeat(strengths, lengths)
+        sums = np.bincount(self.items[places], said, len(self.candidates)).astype(np.float32)
         found = np.flatnonzero(sums > 0).astype(np.int32)
         found = found[self.candidates[found]]
         found = found[bounds.within(found)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ def build_table(
         exact = model.recommend(queries, k, exclude_seen=exclude_seen)
         ways = (False, True) if matrix.min() < 0 else (False,)
         while size < longest:
-            cuts = [_cut(matrix, size, model.candidates, by_magnitude=way) for way in ways]
+            cuts = [
+                replace(_cut(matrix, size, model.candidates, by_magnitude=way), recency=model.recency) for way in ways
+            ]
             recalls = [recall(exact, _lists(cut, queries, exclude_seen, k)) for cut in cuts]
             best = int(np.argmax(recalls))
             if recalls[best] >= target_recall:

@@ -13,7 +13,8 @@ from recsys_lab.export.index import build_index
 from recsys_lab.export.neighbours import build_table
 from recsys_lab.export.settings import ExportSettings
 from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
-from serving_min.manifest import EncoderInput, FaissIndex, TableIndex
+from recsys_lab.models.vsknn import VSkNN
+from serving_min.manifest import EncoderInput, FaissIndex, SessionIndex, TableIndex
 from serving_min.queries import Queries
 
 
@@ -21,7 +22,7 @@ from serving_min.queries import Queries
 class ModelPart:
     """What the manifest has to say about the files just written."""
 
-    index: FaissIndex | TableIndex | None = None
+    index: FaissIndex | TableIndex | SessionIndex | None = None
     inputs: tuple[EncoderInput, ...] = ()
     max_length: int | None = None
     exact: bool = True  # the lists must be the model's own, up to ties
@@ -35,9 +36,11 @@ def write_model(
         return _write_vectors(model, queries, folder, k=k, settings=settings)
     if isinstance(model, NeighbourModel):
         return _write_table(model, queries, folder, exclude_seen=exclude_seen, k=k, settings=settings)
+    if isinstance(model, VSkNN):
+        return _write_sessions(model, folder)
     if model.kind == "static":
         return ModelPart()
-    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel or a NeighbourModel")
+    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel, a NeighbourModel or a VSkNN")
 
 
 def _write_vectors(
@@ -91,5 +94,12 @@ def _write_table(
         recall=table.recall,
         target=table.target,
         k=table.k,
+        recency=model.recency,
     )
     return ModelPart(index, exact=table.whole)
+
+
+def _write_sessions(model: VSkNN, folder: Path) -> ModelPart:
+    past = model.sessions
+    np.savez(folder / "sessions.npz", offsets=past.offsets, items=past.items, weights=past.weights)
+    return ModelPart(past.settings)

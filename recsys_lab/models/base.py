@@ -24,6 +24,7 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, ModelError, NotFittedError
 from serving_min.queries import Queries
+from serving_min.recency import Recency
 from serving_min.rerank import TopK, fill, speaks, top_k
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ class Recommender(ABC):
     for an empty history all of them, as the server does.
     """
 
-    kind: ClassVar[Literal["vector", "neighbours", "static"] | None]  # None: no bundle can hold it
+    kind: ClassVar[Literal["vector", "neighbours", "sessions", "static"] | None]  # None: no bundle can hold it
 
     catalogue: Catalogue
     popularity: NDArray[np.float32]  # [I] the fallback's scores: recency-weighted event counts
     candidates: NDArray[np.bool_]  # [I] the items that may be recommended
     history: list[dict[str, float]]  # training curve, one entry per epoch; empty for closed forms
     watch: Callable[[float], None] | None = None  # told each epoch's validation score; what it raises ends the fit
+    folder: Path | None = None  # where a long fit keeps what it needs to go on after it was killed
 
     # -- what a user calls -----------------------------------------------------------------
 
@@ -230,10 +232,16 @@ class VectorModel(Recommender):
 class NeighbourModel(Recommender):
     """Scores are sums over the history of rows of one item × item matrix.
 
-    ``score`` counts each distinct item of the history once; only positive sums are opinions.
+    An event of the history weighs what ``recency`` says, without one each distinct item counts once;
+    only positive sums are opinions.
     """
 
     kind = "neighbours"
+
+    @property
+    def recency(self) -> Recency | None:
+        """How much an event says by its age."""
+        return None
 
     @abstractmethod
     def item_weights(self) -> Any:
@@ -244,12 +252,13 @@ class NeighbourModel(Recommender):
         from scipy import sparse
 
         weights = self.item_weights()
-        ones = np.ones(len(queries.items), np.float32)
+        said = np.ones(len(queries.items), np.float32) if self.recency is None else self.recency.weights(queries)
         shape = (len(queries), weights.shape[0])
         # a copy, for sum_duplicates sorts in place and the items belong to the queries
-        histories = sparse.csr_array((ones, queries.items, queries.offsets), shape=shape, copy=True)
+        histories = sparse.csr_array((said, queries.items, queries.offsets), shape=shape, copy=True)
         histories.sum_duplicates()
-        histories.data[:] = 1
+        if self.recency is None:
+            histories.data[:] = 1
         product = histories @ weights
         scores: NDArray[np.float32] = product.toarray() if sparse.issparse(product) else product
         scores[scores <= 0] = -np.inf

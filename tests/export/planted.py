@@ -23,6 +23,7 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.export.bundle import write_bundle
 from recsys_lab.models.base import Arrays, NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.popular import Popular
+from recsys_lab.models.vsknn import VSkNN
 from recsys_lab.nn.query import QueryModule
 from serving_min.queries import Queries
 
@@ -147,7 +148,7 @@ class Together(NeighbourModel):
 
 
 def smallest_of_each_kind() -> dict[str, Recommender]:
-    return {"vector": MeanVector(), "neighbours": Together(), "static": Popular()}
+    return {"vector": MeanVector(), "neighbours": Together(), "sessions": VSkNN(gap=None), "static": Popular()}
 
 
 def fitted(model: Recommender, fold: Fold) -> Recommender:

@@ -40,7 +40,7 @@ FOLD = planted_fold()
 Damage = Callable[[Path], None]
 
 
-@pytest.fixture(scope="module", params=["vector", "neighbours", "static"])
+@pytest.fixture(scope="module", params=["vector", "neighbours", "sessions", "static"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = fitted(smallest_of_each_kind()[request.param], FOLD)
     return export(model, FOLD, tmp_path_factory.mktemp("bundles"), version="20261123T161500-ab12cd34")

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from recsys_lab.models.als import ALS
+from recsys_lab.models.also_viewed import AlsoViewed
 from recsys_lab.models.base import Recommender
+from recsys_lab.models.bought_together import BoughtTogether
 from recsys_lab.models.content import Content
 from recsys_lab.models.ease import EASE
 from recsys_lab.models.itemknn import ItemKNN
 from recsys_lab.models.popular import Popular
 from recsys_lab.models.sasrec import SASRec
 from recsys_lab.models.two_tower import TwoTower
+from recsys_lab.models.vsknn import VSkNN
 from serving_min.bundle import Bundle
 from tests.export.planted import SETTINGS, export, fitted, planted_fold
 
@@ -21,6 +24,10 @@ FAMILIES: dict[str, Recommender] = {
     "popular": Popular(window_days=28.0),
     "itemknn": ItemKNN(),
     "ease": EASE(),
+    "bought_together": BoughtTogether(support=2),
+    "also_viewed": AlsoViewed(),
+    "vsknn": VSkNN(),
+    "vsknn, the whole history": VSkNN(gap=None, recent=20, neighbours=5),
     "als": ALS(factors=8, iterations=2, solver_steps=3),
     "content": Content(),
     "two_tower": TwoTower(**QUICK),

@@ -14,7 +14,7 @@ from tests.serving_min.handmade import NOW, write_bundle
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small bundle of each kind; tests only read them."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {kind: write_bundle(folder / kind, kind) for kind in ("vector", "neighbours", "static")}
+    return {kind: write_bundle(folder / kind, kind) for kind in ("vector", "neighbours", "sessions", "static")}
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ from serving_min.manifest import (
     Model,
     Parity,
     Policy,
+    SessionIndex,
     TableIndex,
 )
 from serving_min.messages import Golden, Request
@@ -42,6 +43,7 @@ COUNTRIES = ("country", ("", "DE", "UK"))
 POPULARITY = np.array([1, 6, 3, 5, 3, 4], np.float32)  # B D F C E A
 VECTORS = np.array([[3, 0], [2, 0], [1, 0], [0, 3], [0, 2]], np.float32)  # of A to E; A and D are the longest
 ROWS = {0: [(1, 0.5), (2, 0.25)], 1: [(0, 0.5), (3, -1.0)], 3: [(4, 0.75), (5, 0.5), (0, 0.25)]}
+SESSIONS = [[0, 1, 2], [0, 3], [3, 4, 5], [1, 0, 4]]  # the last one is the latest
 GOLDEN = [
     {"history": ["A"], "k": 3, "now": NOW},
     {"history": [{"item": "D", "event": "purchase", "time": NOW - 60}, {"item": "nothing"}], "k": 4, "now": NOW},
@@ -121,21 +123,32 @@ def write_neighbours(folder: Path, rows: dict[int, list[tuple[int, float]]], n_i
     return TableIndex(n_items, max(lengths), 1.0, 0.95, 10)
 
 
+def write_sessions(folder: Path, sessions: list[list[int]], weights: NDArray[np.float32]) -> SessionIndex:
+    np.savez(
+        folder / "sessions.npz",
+        offsets=np.concatenate([[0], np.cumsum([len(session) for session in sessions])]).astype(np.int64),
+        items=np.array([item for session in sessions for item in session], np.int32),
+        weights=weights,
+    )
+    return SessionIndex(size=len(sessions), length=4, recent=3, neighbours=2, gap=1800)
+
+
 def write_bundle(
     folder: Path,
     kind: Kind,
     *,
     table: pa.Table | None = None,
     popularity: NDArray[np.float32] = POPULARITY,
-    model: Callable[[Path], FaissIndex | TableIndex | None] | None = None,
+    model: Callable[[Path], FaissIndex | TableIndex | SessionIndex | None] | None = None,
     exclude_seen: bool = True,
     golden: list[dict[str, Any]] = GOLDEN,
 ) -> Path:
     """Write a bundle; ``model`` writes its model files (default: the six items above)."""
     folder.mkdir(parents=True, exist_ok=True)
-    writers: dict[str, Callable[[Path], FaissIndex | TableIndex | None]] = {
+    writers: dict[str, Callable[[Path], FaissIndex | TableIndex | SessionIndex | None]] = {
         "vector": lambda folder: write_vectors(folder, VECTORS, 6),
         "neighbours": lambda folder: write_neighbours(folder, ROWS, 6),
+        "sessions": lambda folder: write_sessions(folder, SESSIONS, np.ones(6, np.float32)),
         "static": lambda _: None,
     }
     table = items_table() if table is None else table

@@ -32,7 +32,7 @@ from tests.serving_min.handmade import (
 )
 
 SCHEMA = Path(__file__).resolve().parents[2] / "export" / "manifest.schema.json"
-KINDS = ("vector", "neighbours", "static")
+KINDS = ("vector", "neighbours", "sessions", "static")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_is_loaded(bundles: dict[str, Path]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_file_is_missed(copy: Callable[[str], Path], kind: str) -> None:
     names = [path.name for path in copy(kind).iterdir()]
-    assert len(names) == {"vector": 7, "neighbours": 5, "static": 4}[kind]
+    assert len(names) == {"vector": 7, "neighbours": 5, "sessions": 5, "static": 4}[kind]
     for name in names:
         folder = copy(kind)
         (folder / name).unlink()
@@ -230,6 +230,10 @@ def garbage(name: str) -> Callable[[Path], None]:
         ("neighbours", arrays("neighbours.npz", offsets=np.array([0, 2, 4, 4, 7, 7, 9])), "not of one length"),
         ("neighbours", arrays("neighbours.npz", offsets=np.array([0, 7])), "2 offsets for 6 items"),
         ("neighbours", arrays("neighbours.npz", weights=np.full(7, np.inf, np.float32)), "weights are not all finite"),
+        ("sessions", arrays("sessions.npz", items=np.full(11, 6, np.int32)), "outside 0 … 5"),
+        ("sessions", arrays("sessions.npz", offsets=np.array([0, 3, 2, 8, 11])), "offsets do not rise"),
+        ("sessions", arrays("sessions.npz", offsets=np.array([0, 11])), "1 sessions, the manifest says 4"),
+        ("sessions", arrays("sessions.npz", weights=np.ones(5, np.float32)), "5 weights for 6 items"),
         ("vector", arrays("vectors.npz", codes=np.array([0, 1, 2, 3, 9], np.int32)), "outside 0 … 5"),
         ("vector", arrays("vectors.npz", codes=np.array([0, 1, 2, 4, 3], np.int32)), "codes do not ascend"),
         ("vector", arrays("vectors.npz", codes=np.array([0, 1, 2, 3, 5], np.int32)), "not candidates"),

@@ -13,12 +13,15 @@ import pytest
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import RequestError, UnknownItemError
+from serving_min.manifest import TableIndex
 from serving_min.messages import Answer, Event, Filters, Golden, PriceRange, Request
 from serving_min.queries import Queries
-from tests.serving_min.handmade import NOW, write_bundle, write_neighbours, write_vectors
+from serving_min.recency import Recency
+from tests.serving_min.handmade import NOW, ROWS, write_bundle, write_neighbours, write_sessions, write_vectors
 
 GetEngine = Callable[[str], Engine]
-KINDS = ("vector", "neighbours", "static")
+DAY = 86_400
+KINDS = ("vector", "neighbours", "sessions", "static")
 
 
 def ask(engine: Engine, *history: str | Event, **wanted: Any) -> Answer:
@@ -48,6 +51,29 @@ def test_neighbours_add_up_over_distinct_items_and_popularity_fills(engine: GetE
     answer = ask(engine("neighbours"), "B", k=4)
     assert listed(answer) == [("A", 0.5, "model"), ("D", 5, "popular"), ("C", 3, "popular"), ("E", 3, "popular")]
     assert answer.fallback is None
+
+
+def test_events_weigh_by_their_age(tmp_path: Path) -> None:
+    def model(folder: Path) -> TableIndex:
+        return msgspec.structs.replace(write_neighbours(folder, ROWS, 6), recency=Recency(days=1, exponent=1))
+
+    engine = Engine(Bundle.load(write_bundle(tmp_path / "b", "neighbours", model=model, golden=[])), clock=lambda: NOW)
+    # A, now and a day ago, weighs 1 + 1/2 and gives B .75 and C .375; D, three days ago, a quarter: E .1875, A .0625
+    history = [Event("D", time=NOW - 3 * DAY), Event("A", time=NOW - DAY), Event("A", time=NOW)]
+    answer = ask(engine, *history, k=4, exclude_seen=False)
+    assert [(item.id, item.score) for item in answer.items] == [("B", 0.75), ("C", 0.375), ("E", 0.1875), ("A", 0.0625)]
+    ahead = ask(engine, Event("A", time=NOW + DAY), k=1)  # a clock that is ahead
+    assert listed(ahead) == [("B", 0.5, "model")]
+
+
+def test_past_sessions_vote(engine: GetEngine) -> None:
+    # B, then A: the sessions of A are 0, 1, 3. 3 and 0 hold both: 1 + 1/2 each, A the newer; two are asked
+    answer = ask(engine("sessions"), "B", "A", k=4)
+    assert listed(answer) == [("C", 1.5, "model"), ("E", 1.5, "model"), ("D", 5, "popular")]
+    # the session before the silence is over: A's two latest sessions vote for D, B and E
+    answer = ask(engine("sessions"), Event("C", time=NOW - 1801), Event("A", time=NOW), k=4)
+    assert listed(answer) == [("B", 1, "model"), ("D", 1, "model"), ("E", 1, "model")]
+    assert [item.id for item in engine("sessions").similar("C", 2).items] == ["A", "B"]
 
 
 def test_static_answers_from_popularity_whatever_the_history(engine: GetEngine) -> None:
@@ -176,7 +202,7 @@ def test_golden_answers_to_the_byte(bundles: dict[str, Path], engine: GetEngine,
 N_ITEMS = 3_000
 
 
-@pytest.fixture(scope="module", params=["Flat", "IVF16,Flat", "neighbours", "static"])
+@pytest.fixture(scope="module", params=["Flat", "IVF16,Flat", "neighbours", "sessions", "static"])
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     rng = np.random.default_rng(0)
     ids = [f"i{code}" for code in range(N_ITEMS)]
@@ -193,6 +219,9 @@ def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 for code in range(N_ITEMS)
             }
             return write_neighbours(folder, rows, N_ITEMS)
+        if kind == "sessions":
+            sessions = [rng.choice(N_ITEMS, 8, replace=False).tolist() for _ in range(5_000)]
+            return write_sessions(folder, sessions, np.ones(N_ITEMS, np.float32))
         return None
 
     popularity = rng.random(N_ITEMS).astype(np.float32)
@@ -275,6 +304,8 @@ def test_a_long_list_is_full_and_has_nothing_twice_or_seen(large: Engine) -> Non
 
 def test_rank_equals_brute_force(large: Engine) -> None:
     model, k = large.bundle.model, 10
+    if large.bundle.manifest.kind == "sessions":
+        pytest.skip("held against a plain loop over all sessions in tests/models/test_vsknn.py")
     queries = Queries.from_histories(histories(50), attributes=np.zeros((50, 1), np.int32))
     mask = np.arange(N_ITEMS) % 3 > 0
     lists = large.rank(queries, k, candidates=mask)
