@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -67,15 +68,17 @@ def check(dataset: Dataset, split: Split) -> Audit:
     return audit(dataset, split).require()
 
 
-def fit(config: Config, split: Split, *, watch: Callable[[float], None] | None = None) -> Recommender:
+def fit(
+    config: Config, split: Split, *, watch: Callable[[float], None] | None = None, folder: Path | None = None
+) -> Recommender:
     """A fitted ``config.model``, ready for the test fold.
 
     A model with epochs stops early on the validation fold; with ``split.refit`` it is then trained
     anew, as long as that took, on everything before the test part. ``watch`` is told its validation score
-    after each epoch; what it raises ends the fit.
+    after each epoch; what it raises ends the fit. A fit that was killed goes on from what it left in ``folder``.
     """
     model: Recommender = config.build("model")
-    model.watch = watch
+    model.watch, model.folder = watch, folder
     test, valid = split.test, split.valid
     if valid is None or "max_epochs" not in model.params():
         return model.fit(test.train, catalogue=test.catalogue)
@@ -83,6 +86,7 @@ def fit(config: Config, split: Split, *, watch: Callable[[float], None] | None =
         return model.fit(test.train, catalogue=test.catalogue, valid=valid)
     model.fit(valid.train, catalogue=valid.catalogue, valid=valid)
     final = type(model)(**{**model.params(), "max_epochs": model.best_epoch})
+    final.folder = None if folder is None else folder / "refit"
     final.fit(test.train, catalogue=test.catalogue)
     final.history = model.history
     return final
@@ -96,7 +100,8 @@ def train(
     audited: Audit | None = None,
     clock: Clock = runs.now,
 ) -> Run:
-    """Fit, evaluate on the test fold, and keep all of it in a run folder.
+    """Fit, evaluate on the test fold, and keep all of it in a run folder. Called again after it was
+    killed, it goes on with the last epoch that it kept.
 
     ``audited`` is what ``check`` said of this split, if it was asked already.
     """
@@ -104,16 +109,17 @@ def train(
     dataset = prepare(config) if dataset is None else dataset
     split = make_split(config, dataset) if split is None else split
     audited = check(dataset, split) if audited is None else audited
+    root, fingerprint = config.path("runs"), run_fingerprint(config, split)
+    unfinished = runs.unfinished_folder(root, fingerprint)
     started = time.perf_counter()
-    model = fit(config, split)
+    model = fit(config, split, folder=unfinished)
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
     lists = rank(model, split.test, longest, split.exclude_seen)
     rank_seconds = time.perf_counter() - started
     evaluation = _evaluate(config, lists, split.test)
 
-    root, created = config.path("runs"), clock()
-    fingerprint = run_fingerprint(config, split)
+    created = clock()
     label = config.choices.get("model", model.name)  # two files of conf/model may name one class
     name = runs.folder_name(root, label, created, fingerprint)
     run = Run(
@@ -141,6 +147,7 @@ def train(
         model.save(folder / "model")
         evaluation.save(folder)
         run.write(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
     if config["tracker"]["name"] != "none":
         from recsys_lab.tracking import log_run
 

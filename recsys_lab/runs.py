@@ -6,14 +6,16 @@
         model/               what Recommender.save wrote
 
 A folder is there whole or not at all. Comparisons lie beside the runs, as
-``20261123-161600-compare-…/comparison.json``.
+``20261123-161600-compare-…/comparison.json``; ``.unfinished-…`` is what a training goes on from.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +26,8 @@ from typing import Any
 from recsys_lab.errors import RunError
 
 PACKAGES = ("recsys-lab", "numpy", "pandas", "scipy", "torch", "pytorch-lightning", "faiss-cpu", "onnxruntime")
+UNFINISHED = ".unfinished-"
+FORGOTTEN_AFTER = 7 * 86_400  # seconds
 RUN_FILE = "run.json"
 COMPARISON_FILE = "comparison.json"
 COMPARISON_KEYS = {"name", "data", "primary", "split", "audit", "lineage", "models", "comparisons", "failed"}
@@ -121,6 +125,14 @@ def folder_name(root: Path, label: str, created: datetime, fingerprint: str) -> 
     base = f"{created:%Y%m%d-%H%M%S}-{label}-{fingerprint[:8]}"
     taken = [path.name for path in root.glob(f"{base}*")] if root.is_dir() else []
     return base if base not in taken else f"{base}-{len(taken) + 1}"
+
+
+def unfinished_folder(root: Path, fingerprint: str) -> Path:
+    """Where a run keeps what it needs to go on after it was killed; what nobody came back for in a week is removed."""
+    for leftover in root.glob(f"{UNFINISHED}*"):
+        if time.time() - leftover.stat().st_mtime > FORGOTTEN_AFTER:
+            shutil.rmtree(leftover, ignore_errors=True)
+    return root / f"{UNFINISHED}{fingerprint[:16]}"
 
 
 def now() -> datetime:

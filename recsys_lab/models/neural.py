@@ -80,6 +80,7 @@ class NeuralModel(Recipe, VectorModel):
             batches,
             self,
             validate=(lambda: self._ndcg(valid)) if valid is not None and asked else None,
+            folder=self.folder,
         )
 
     def _ndcg(self, valid: Fold) -> float:

@@ -1,70 +1,115 @@
-"""One training run: epochs on one device, the curve, early stopping, the best weights at the end."""
+"""One training run: epochs on one device or several, the curve, the best weights at the end."""
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import RichProgressBar
-from torch import Tensor, nn
+from torch import nn
 
 from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.nn.checkpoint import Curve
 from recsys_lab.nn.lightning import Training
+from recsys_lab.nn.peers import Place, beside
 from recsys_lab.nn.recipe import Recipe
+from recsys_lab.nn.record import SCORE, Record
 
-Curve = list[dict[str, float]]
+__all__ = ["SCORE", "Batches", "train"]
 
-SCORE = "valid_ndcg@10"
-OURS = ("max_epochs", "callbacks", "logger", "enable_checkpointing", "enable_model_summary", "gradient_clip_val")
+OURS = {"max_epochs", "callbacks", "logger", "enable_checkpointing", "enable_model_summary", "gradient_clip_val"}
+OURS |= {"num_nodes", "plugins"}
+CHATTER = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.distributed")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
+
+
+class Batches(Protocol):
+    """One pass per ``iter``; its order and draws depend on ``passes``, the number of those before it."""
+
+    passes: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 def train(
     objective: nn.Module,
-    batches: Any,
+    batches: Batches,
     recipe: Recipe,
     *,
     validate: Callable[[], float] | None = None,
+    folder: Path | None = None,
+    place: Place | None = None,
 ) -> Curve:
     """Minimise ``objective`` over ``batches``, one pass per epoch, and say how it went epoch by epoch.
 
     With ``validate``, called after each epoch with the weights in main memory, training ends when
     the score has not risen for the recipe's ``patience`` epochs, and the best epoch's weights are put back.
-    Without it exactly ``max_epochs`` are run. Draws follow torch's global random state.
+    Without it exactly ``max_epochs`` are run. Torch's global random state is set at each epoch.
+
+    A training that was killed goes on from what it left in ``folder``, to the very same end. On several
+    devices the other processes are started here, and run this function in their own ``place``.
 
     Raises ConfigError for settings that Lightning refuses, ModelError when the loss is not finite.
     """
-    record = _Record(objective, recipe.patience, validate)
     module = Training(objective, recipe)
+    record = Record(module, validate, folder)
+    place = Place.first() if place is None else place
     with _quiet(), _interruptible():
-        trainer = _trainer(
-            recipe.trainer, max_epochs=recipe.max_epochs, gradient_clip_val=recipe.clip, callbacks=[record]
-        )
-        trainer.fit(module, train_dataloaders=batches)
-    if record.best_weights is not None:
-        objective.load_state_dict(record.best_weights)
+        left = recipe.max_epochs - len(record.curve)
+        trainer = _trainer(recipe.trainer, max_epochs=left, callbacks=[record], plugins=[place])
+        if not record.is_over:
+            share = Share(batches, module.passes, place.local_rank(), trainer.world_size)
+            with beside(place, trainer, (objective, batches, recipe.recipe(), validate is not None, folder)):
+                trainer.fit(module, train_dataloaders=share)
+    if record.best:
+        objective.load_state_dict(record.best)
     return record.curve
+
+
+class Share:
+    """One process's batches: every ``of``-th. What does not go round at the end of a pass is left out, other
+    batches each time, so that all processes take the same number of steps."""
+
+    def __init__(self, batches: Batches, passes: int, rank: int, of: int) -> None:
+        self.batches = batches
+        self.passes = passes
+        self.rank = rank
+        self.of = of
+        if len(batches) < of:
+            raise ModelError(f"trainer.devices: {of} processes for {len(batches)} batches; use a smaller batch_size")
+
+    def __len__(self) -> int:
+        return len(self.batches) // self.of
+
+    def __iter__(self) -> Iterator[Any]:
+        self.batches.passes = self.passes
+        self.passes += 1
+        return islice(self.batches, self.rank, len(self) * self.of, self.of)
 
 
 def _trainer(settings: Mapping[str, Any], *, callbacks: list[pl.Callback], **ours: Any) -> pl.Trainer:
     for name in settings:
         if name in OURS or name not in inspect.signature(pl.Trainer).parameters:
             raise ConfigError(f"trainer.{name}: not a setting here; use accelerator, devices, precision and the like")
+    if settings.get("strategy", "auto") not in STRATEGIES:
+        raise ConfigError(f"trainer.strategy: {settings['strategy']!r} is none of {', '.join(STRATEGIES)}")
     if settings.get("enable_progress_bar"):
         # on stderr: stdout belongs to results
         callbacks = [*callbacks, RichProgressBar(console_kwargs={"stderr": True})]
     try:
-        trainer = pl.Trainer(
+        return pl.Trainer(
             **{"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, **settings, **ours},
             callbacks=callbacks,
             logger=False,
@@ -73,67 +118,23 @@ def _trainer(settings: Mapping[str, Any], *, callbacks: list[pl.Callback], **our
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise ConfigError(f"trainer: {dict(settings)} cannot work here: {error}") from error
-    if trainer.world_size > 1:
-        raise ConfigError(f"trainer.devices: {settings['devices']} means {trainer.world_size} devices; use 1")
-    return trainer
-
-
-class _Record(pl.Callback):
-    """Keeps the curve and the best weights, and stops when patience is used up."""
-
-    def __init__(self, objective: nn.Module, patience: int, validate: Callable[[], float] | None) -> None:
-        self.objective = objective
-        self.patience = patience
-        self.validate = validate
-        self.curve: Curve = []
-        self.best_weights: dict[str, Tensor] | None = None
-        self._losses: list[Tensor] = []
-        self._began = 0.0
-
-    def on_train_epoch_start(self, _trainer: pl.Trainer, _module: pl.LightningModule) -> None:
-        self._losses, self._began = [], time.perf_counter()
-
-    def on_train_batch_end(self, _trainer: Any, _module: Any, outputs: Any, _batch: Any, _index: int) -> None:
-        self._losses.append(outputs["loss"].detach())
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        loss = torch.stack(self._losses).mean().item()
-        epoch = len(self.curve) + 1
-        if not loss < float("inf"):
-            raise ModelError(f"the training loss is {loss} in epoch {epoch}; use a smaller learning_rate")
-        entry = {"epoch": float(epoch), "train_loss": loss}
-        if self.validate is not None:
-            self._validate(entry, trainer, module, self.validate)
-        self.curve.append({**entry, "seconds": time.perf_counter() - self._began})
-        module.log_dict({name: value for name, value in entry.items() if name != "epoch"}, prog_bar=True)
-
-    def _validate(
-        self, entry: dict[str, float], trainer: pl.Trainer, module: pl.LightningModule, validate: Callable[[], float]
-    ) -> None:
-        device = module.device
-        module.to("cpu")
-        entry[SCORE] = validate()
-        earlier = [past[SCORE] for past in self.curve]
-        if entry[SCORE] > max(earlier, default=-1.0):
-            self.best_weights = copy.deepcopy(self.objective.state_dict())
-        elif len(earlier) - earlier.index(max(earlier)) >= self.patience:
-            trainer.should_stop = True
-        module.to(device).train()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's announcements and advice on every fit; other warnings still come through."""
-    chatter = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    level = chatter.level
-    chatter.setLevel(logging.WARNING)
+    chatter = [logging.getLogger(name) for name in CHATTER]
+    levels = [one.level for one in chatter]
+    for one in chatter:
+        one.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             # Lightning 2.6 calls what torch 2.13 has deprecated
             warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*", category=FutureWarning)
             yield
     finally:
-        chatter.setLevel(level)
+        for one, level in zip(chatter, levels, strict=True):
+            one.setLevel(level)
 
 
 @contextmanager
