@@ -174,6 +174,11 @@ def compare(
     models = _list(config["models"], "models")
     # all of them now; an experiment's params may speak of models that are left out today
     configs = {name: config.for_model(name) for name in [*models, *config["params"]]}
+    if config["tune"]["enabled"]:
+        from recsys_lab.tuning.space import configured_space
+
+        for name in models:
+            configured_space(configs[name])
     dataset = prepare(config) if dataset is None else dataset
     split = make_split(config, dataset) if split is None else split
     audited = check(dataset, split)

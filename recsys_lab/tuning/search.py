@@ -18,7 +18,7 @@ from recsys_lab.data.fold import Split
 from recsys_lab.errors import ModelError
 from recsys_lab.progress import status
 from recsys_lab.tuning.outcome import Outcome
-from recsys_lab.tuning.space import Space
+from recsys_lab.tuning.space import configured_space
 from recsys_lab.tuning.study import bury, finished, futile, is_database, mend
 from recsys_lab.tuning.trial import Search, validation_only, work
 
@@ -51,7 +51,7 @@ def search(config: Config, dataset: Dataset, split: Split) -> Outcome:
 
 def _task(config: Config, dataset: Dataset, split: Split) -> tuple[Path, Search]:
     label, tune = config.choices["model"], config["tune"]
-    space = Space.of(tune["space"], config["model"], label)
+    space = configured_space(config)
     objectives = tuple(tune["objectives"])
     described = [split.fingerprint, label, config.fingerprint("model", "seed"), tune["space"], objectives]
     fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -19,6 +19,8 @@ from recsys_lab.errors import ConfigError
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
+    from recsys_lab.config import Config
+
 Value: TypeAlias = bool | int | float | str | None
 Settings = dict[str, Value]
 
@@ -104,6 +106,11 @@ class Space:
                 return None
             point[name] = model[name]
         return point
+
+
+def configured_space(config: Config) -> Space:
+    """What ``config`` tries for its model. Raises ConfigError when that cannot be tried."""
+    return Space.of(config["tune"]["space"], config["model"], config.choices["model"])
 
 
 def _met(part: Span | Choices, drawn: Settings) -> bool:

@@ -28,7 +28,7 @@ from recsys_lab.errors import ConfigError
 HEARTBEAT = 60  # seconds between signs of life in a database; a machine that gives none for two of them has died
 FUTILE = 5  # failures before the first success that end a search
 PRUNERS: dict[str, BasePruner] = {
-    "median": MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+    "median": MedianPruner(n_startup_trials=5, n_warmup_steps=5),
     "hyperband": HyperbandPruner(),
     "none": NopPruner(),
 }
