@@ -25,6 +25,10 @@ class Recency(Struct, frozen=True, forbid_unknown_fields=True):
 
     def weights(self, queries: Queries) -> NDArray[np.float32]:
         """One weight for each event, [N], at most 1."""
-        ages = np.maximum(queries.now[queries.rows] - queries.times, 0) / SECONDS_PER_DAY
+        return self.of_ages(queries.now[queries.rows] - queries.times)
+
+    def of_ages(self, seconds: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The weights of events of the given ages."""
+        ages = np.maximum(seconds, 0) / SECONDS_PER_DAY
         weights: NDArray[np.float64] = (1 + ages / self.days) ** -self.exponent
         return weights.astype(np.float32)

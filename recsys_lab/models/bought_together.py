@@ -12,7 +12,7 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
-from recsys_lab.models.cooccurrence import item_sets
+from recsys_lab.models.cooccurrence import baskets_of, item_sets
 from recsys_lab.models.itemknn import strongest
 from recsys_lab.models.table import TableModel
 
@@ -42,8 +42,7 @@ class BoughtTogether(TableModel):
         self.longest = longest
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
-        groups = train.baskets if (train.baskets >= 0).any() else train.sessions
-        baskets = item_sets(groups, train, longest=self.longest)
+        baskets = item_sets(baskets_of(train), train, longest=self.longest)
         pairs = baskets.together()
         chance = baskets.counts() / len(baskets)  # that a basket holds the item
         rows, columns = pairs.tocoo().coords

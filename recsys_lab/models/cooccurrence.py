@@ -36,6 +36,11 @@ class ItemSets:
         return sparse.csr_array((pairs.data[apart], (rows[apart], columns[apart])), shape=pairs.shape)
 
 
+def baskets_of(log: InteractionLog) -> NDArray[np.int32]:
+    """The basket of each event, [N]; where the log has no basket at all, its session."""
+    return log.baskets if (log.baskets >= 0).any() else log.sessions
+
+
 def item_sets(groups: NDArray[np.int32], log: InteractionLog, *, longest: int, least: int = 1) -> ItemSets:
     """The distinct items of each group (a basket, a session) of the log's events; group -1 is none.
 

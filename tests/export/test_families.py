@@ -13,6 +13,7 @@ from recsys_lab.models.content import Content
 from recsys_lab.models.ease import EASE
 from recsys_lab.models.itemknn import ItemKNN
 from recsys_lab.models.popular import Popular
+from recsys_lab.models.repeat import Repeat
 from recsys_lab.models.sasrec import SASRec
 from recsys_lab.models.two_tower import TwoTower
 from recsys_lab.models.vsknn import VSkNN
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Recommender] = {
     "ease": EASE(),
     "bought_together": BoughtTogether(support=2),
     "also_viewed": AlsoViewed(),
+    "repeat": Repeat(),
     "vsknn": VSkNN(),
     "vsknn, the whole history": VSkNN(gap=None, recent=20, neighbours=5),
     "als": ALS(factors=8, iterations=2, solver_steps=3),
