@@ -46,7 +46,8 @@ def _prefix_hashes(items: NDArray[np.int32], times: NDArray[np.int64], offsets: 
     places = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
     mixed = _mix(_mix(_mix(places.astype(np.uint64)) + items.astype(np.uint64)) + times.astype(np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-    return sums[1:] - np.repeat(sums[offsets[:-1]], lengths)
+    prefixes: Hashes = sums[1:] - np.repeat(sums[offsets[:-1]], lengths)
+    return prefixes
 
 
 def _mix(values: Hashes) -> Hashes:
