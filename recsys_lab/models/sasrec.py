@@ -1,18 +1,16 @@
 """Self-attention over the history, in the order of its events.
 
 Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018: causal blocks (section III-B),
-tied item embeddings (III-D). Three departures, each found better since: normalisation before each
-sub-layer instead of after it (Xiong et al. 2020), a softmax over the whole catalogue instead of one
-negative per position (Klenitskiy & Vasilev, RecSys 2023), and positions counted from the end of the
-history, so that the latest event always has the same one.
+tied item embeddings (III-D). Two departures by default, each found better since: a softmax over the whole
+catalogue instead of one negative per position (Klenitskiy & Vasilev, RecSys 2023), and positions counted
+from the end of the history, so that the latest event always has the same one.
 
-Shapes: B batch, T history length, L ``max_history``, D width, H heads, I items, N positions that ask.
+Shapes: B batch, T history length, D width, I items, N positions that ask.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -25,177 +23,216 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel
+from recsys_lab.nn.blocks import BLOCKS
 from recsys_lab.nn.dropout import Dropout
-from recsys_lab.nn.losses import full_softmax, sampled_softmax
-from recsys_lab.nn.negatives import NegativeSampler
+from recsys_lab.nn.encoder import SCHEMES, SequenceEncoder, gaps_of, initialise
+from recsys_lab.nn.features import ItemFeatures
+from recsys_lab.nn.item_table import FeatureSum, FixedItems, Items, ItemTable, UnitLength, saved_features
+from recsys_lab.nn.negatives import SOURCES, NegativeSampler
+from recsys_lab.nn.next_item import LOSSES, NextItemLoss, next_item_loss
 from recsys_lab.nn.query import QueryModule
 from recsys_lab.nn.recipe import at_least, one_of, share
 from recsys_lab.nn.sequences import WindowBatches, Windows, seen_before
 
-Loss = Literal["softmax", "sampled_softmax"]
-
-
-class Block(nn.Module):
-    """Attention to the events so far, then a small network at each position; both are added to the input."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before_attention = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.merge = nn.Linear(width, width)
-        self.before_mixing = nn.LayerNorm(width)
-        self.mix = nn.Sequential(nn.Linear(width, width), nn.GELU(), Dropout(dropout), nn.Linear(width, width))
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        """[B, T, D] → [B, T, D], or [B, 1, D] for the last position alone; ``visible`` bool [B, 1, T, T]."""
-        normed = self.before_attention(x)
-        if last_only:  # keys and values of all positions, but one query
-            x, asking, visible = x[:, -1:], normed[:, -1:], visible[:, :, -1:]
-        else:
-            asking = normed
-        key, value = self.key_value(normed).chunk(2, dim=-1)
-        attended = functional.scaled_dot_product_attention(
-            self._split(self.query(asking)), self._split(key), self._split(value), attn_mask=visible
-        )
-        x = x + self.dropout(self.merge(attended.transpose(1, 2).flatten(2)))
-        changed: Tensor = x + self.dropout(self.mix(self.before_mixing(x)))
-        return changed
-
-    def _split(self, part: Tensor) -> Tensor:
-        return part.view(*part.shape[:2], self.heads, -1).transpose(1, 2)  # [B, T, D] → [B, H, T, D / H]
+Touched = NDArray[np.bool_]  # [I] items with an event
 
 
 class SelfAttention(nn.Module):
-    """Item codes [B, T] (left-padded with -1) → what to expect next at each position, [B, T, D]."""
-
-    def __init__(
-        self, n_items: int, n_events: int, *, max_history: int, width: int, blocks: int, heads: int, dropout: float
-    ) -> None:
+    def __init__(self, items: ItemTable, encoder: SequenceEncoder) -> None:
         super().__init__()
-        self.max_history = max_history
-        self.scale = width**0.5
-        self.items = nn.Embedding(n_items, width)
-        self.events = nn.Embedding(n_events, width) if n_events else None
-        self.positions = nn.Embedding(max_history, width)  # row L - 1 belongs to the latest event
-        self.dropout = Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-        for module in self.modules():
-            if isinstance(module, nn.Embedding | nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
-
-    def forward(self, items: Tensor, events: Tensor | None = None, last_only: bool = False) -> Tensor:
-        items = items[:, -self.max_history :]
-        length = items.shape[1]
-        places = torch.arange(length, device=items.device)
-        real = items >= 0
-        x = self.items(items.clamp(min=0)) * self.scale + self.positions(places + (self.max_history - length))
-        if self.events is not None and events is not None:
-            x = x + self.events(events[:, -self.max_history :].clamp(0, self.events.num_embeddings - 1))
-        x = self.dropout(x)
-        # to real events up to one's own position, and always to oneself: padding must have something to see
-        causal = places <= places[:, None]
-        visible = ((causal & real[:, None]) | (places == places[:, None]))[:, None]
-        for block in self.blocks[:-1]:
-            x = block(x, visible)
-        expected: Tensor = self.norm(self.blocks[-1](x, visible, last_only))
-        return expected
+        self.items = items
+        self.encoder = encoder
 
 
 class NextItem(nn.Module):
-    """The loss of a batch of windows: which item follows, at every position that asks."""
+    """The loss of a batch of windows: which item follows, at every position that asks.
 
-    def __init__(self, network: SelfAttention, sampler: NegativeSampler | None, negatives: int) -> None:
+    ``usual_positions``, if not 0, is the number of positions that batches have on average: the loss is then weighted
+    by how many this one has, so that no position counts more for being in a batch of short histories.
+    """
+
+    def __init__(
+        self,
+        network: SelfAttention,
+        loss: NextItemLoss,
+        *,
+        table_dropout: float = 0.0,
+        temperature: float = 0.0,
+        usual_positions: float = 0.0,
+    ) -> None:
         super().__init__()
         self.network = network
-        self.sampler = sampler
-        self.negatives = negatives
+        self.loss = loss
+        self.drop_table = Dropout(table_dropout)
+        self.temperature = temperature
+        self.usual_positions = usual_positions
 
     def forward(self, batch: Windows) -> Tensor:
+        items = self._items()
+        real = batch.items >= 0
+        known = items(batch.items.clamp(min=0))
         asked = batch.targets >= 0
-        hidden, targets = self.network(batch.items, batch.events)[asked], batch.targets[asked]  # [N, D], [N]
-        table = self.network.items.weight
-        if self.sampler is None:
-            return full_softmax(hidden, table, targets)
-        drawn = self.sampler.draw(self.negatives)
-        positive = (hidden * table[targets]).sum(-1)
-        return sampled_softmax(positive, hidden @ table[drawn].T, self.sampler.log_q[drawn], targets[:, None] == drawn)
+        hidden = self.network.encoder(known, real, batch.events, batch.gaps)[asked]  # [N, D]
+        if self.temperature:
+            hidden, items = functional.normalize(hidden, dim=-1) / self.temperature, UnitLength(items)
+        loss: Tensor = self.loss(hidden, items, batch.targets[asked])
+        return loss * (len(hidden) / self.usual_positions) if self.usual_positions else loss
+
+    def _items(self) -> Items:
+        """All vectors at once where the step looks at them anyway; the same ones as input and as output."""
+        if self.loss.needs_all or self.drop_table.share:
+            return FixedItems(self.drop_table(self.network.items.all()))
+        return self.network.items
 
 
 class LatestPosition(QueryModule):
-    """The query: what to expect after the latest event, [B, D]."""
+    """The query: what to expect after the latest event, [B, D], over fixed item vectors [I, D]."""
 
-    def __init__(self, network: SelfAttention) -> None:
+    vectors: Tensor
+
+    def __init__(self, vectors: Tensor, encoder: SequenceEncoder, unit_length: bool) -> None:
         super().__init__()
-        self.network = network
-        self.inputs = ("items",) if network.events is None else ("items", "events")
+        self.register_buffer("vectors", vectors)
+        self.encoder = encoder
+        self.unit_length = unit_length
+        self.inputs = ("items",)
+        if encoder.events is not None:
+            self.inputs += ("events",)
+        if encoder.gaps is not None:
+            self.inputs += ("ages",)
 
-    def forward(self, items: Tensor, events: Tensor | None = None) -> Tensor:
-        latest: Tensor = self.network(items, events, last_only=True)[:, 0]
-        return latest
+    def forward(self, items: Tensor, second: Tensor | None = None, third: Tensor | None = None) -> Tensor:
+        """The arrays that ``inputs`` names, in its order."""
+        pairs = zip(self.inputs, (items, second, third), strict=False)
+        given = {name: part[:, -self.encoder.max_history :] for name, part in pairs if part is not None}
+        codes = given["items"]
+        known = functional.embedding(codes.clamp(min=0), self.vectors)
+        gaps = gaps_of(given["ages"]) if "ages" in given else None
+        latest: Tensor = self.encoder(known, codes >= 0, given.get("events"), gaps, last_only=True)[:, 0]
+        return functional.normalize(latest, dim=-1) if self.unit_length else latest
 
 
 @dataclass(kw_only=True, eq=False)
 class SASRec(NeuralModel):
     """The next item from the order of the last ``max_history`` events.
 
-    ``loss`` is ``softmax`` (all items) or ``sampled_softmax`` (``negatives`` items, drawn by their
-    counts to the power ``popularity_power`` and shared by the batch; for large catalogues).
-    ``use_events`` tells views from purchases. With ``exclude_seen`` lists will leave out what the
-    history holds, so such events are not asked for in training, and validation follows suit.
-    Longer histories are cut into several windows; items without any event are no candidates.
+    Network: ``blocks`` layers of the kind ``block`` (``prenorm``, ``original`` as published, ``ligr`` with gates),
+    ``feed_forward`` times as wide inside. ``table_dropout`` drops from the item vectors, for input and output
+    alike. ``use_events`` tells views from purchases, ``use_gaps`` a pause of minutes from one of months,
+    ``use_features`` adds what the catalogue says of an item to its vector: then items without any event are
+    candidates too, if anything is known about them. ``temperature`` above 0 compares directions only, divided by it.
+
+    Training: ``loss`` is ``softmax`` (all items), ``sampled_softmax``, ``bce`` or ``gbce`` (``calibration`` 0 to 1)
+    against ``negatives`` items from ``negatives_from`` (see ``NegativeSampler``), shared by the batch or drawn for
+    each position; ``correct_sampling`` subtracts log q from sampled softmax's. With ``equal_positions``
+    each position weighs the same, whatever its batch. With ``exclude_seen`` lists will leave out what the
+    history holds, so such events are not asked for. Longer histories are cut into several windows.
     """
 
     width: int = 64
     blocks: int = 2
+    block: str = "prenorm"
     heads: int = 1
+    feed_forward: float = 1.0
+    initialisation: str = "normal"
     dropout: float = 0.2
+    table_dropout: float = 0.0
     use_events: bool = False
-    loss: Loss = "softmax"
+    use_gaps: bool = False
+    use_features: bool = False
+    text_width: int = 64
+    id_dropout: float = 0.1
+    temperature: float = 0.0
+    loss: str = "softmax"
     negatives: int = 256
+    negatives_from: str = "popularity"
     popularity_power: float = 0.75
+    shared_negatives: bool = True
+    correct_sampling: bool = True
+    calibration: float = 0.75
+    equal_positions: bool = False
     network: SelfAttention = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, width=self.width, blocks=self.blocks, heads=self.heads, negatives=self.negatives)
+        at_least(0, text_width=self.text_width, temperature=self.temperature)
         if self.width % self.heads:
             raise ConfigError(f"heads: {self.heads} does not divide the width {self.width}")
-        one_of(get_args(Loss), loss=self.loss)
-        share(dropout=self.dropout)
+        at_least(1 / self.width, feed_forward=self.feed_forward)
+        one_of(tuple(BLOCKS), block=self.block)
+        one_of(SCHEMES, initialisation=self.initialisation)
+        one_of(LOSSES, loss=self.loss)
+        one_of(SOURCES, negatives_from=self.negatives_from)
+        share(dropout=self.dropout, table_dropout=self.table_dropout, id_dropout=self.id_dropout)
+        if not 0 <= self.calibration <= 1:
+            raise ConfigError(f"calibration: {self.calibration} cannot work; use 0 (plain bce) to 1")
 
     def item_vectors(self) -> NDArray[np.float32]:
-        return self.network.items.weight.detach().numpy()
+        return self._vectors
 
     def query_module(self) -> QueryModule:
-        return LatestPosition(self.network)
+        return self._query
 
     def _learn(self, log: InteractionLog, valid: Fold | None) -> None:
         counts = log.item_counts()
-        self.candidates = counts > 0
-        self.network = self._network(log.n_items, len(log.event_names) if self.use_events else 0)
-        sampler = NegativeSampler(counts, self.popularity_power) if self.loss == "sampled_softmax" else None
+        touched = counts > 0
+        features = ItemFeatures.of(self.catalogue, self.text_width, self.seed) if self.use_features else None
+        self.candidates = touched if features is None else touched | features.known
+        n_events = len(log.event_names) if self.use_events else 0
+        self.network = self._network(log.n_items, n_events, features, touched)
+        initialise(self.network, self.initialisation)
         skip = seen_before(log) if self.exclude_seen else None
         batches = WindowBatches(log, self.max_history, self.batch_size, self.seed, skip)
-        self._train(NextItem(self.network, sampler, self.negatives), batches, valid)
-        with torch.no_grad():  # an item that nobody touched says nothing when it turns up in a history
-            self.network.items.weight[torch.from_numpy(~self.candidates)] = 0
+        objective = NextItem(
+            self.network,
+            self._loss(counts),
+            table_dropout=self.table_dropout,
+            temperature=self.temperature,
+            usual_positions=batches.positions / max(1, len(batches)) if self.equal_positions else 0.0,
+        )
+        self._train(objective, batches, valid)
+        with torch.no_grad():  # an item that nobody touched says nothing by itself when it turns up in a history
+            self.network.items.ids.weight[torch.from_numpy(~touched)] = 0
 
-    def _network(self, n_items: int, n_events: int) -> SelfAttention:
-        return SelfAttention(
-            n_items,
-            n_events,
+    def _loss(self, counts: NDArray[np.int64]) -> NextItemLoss:
+        sampler = NegativeSampler(
+            counts,
+            size=self.negatives,
+            source=self.negatives_from,
+            power=self.popularity_power,
+            shared=self.shared_negatives,
+        )
+        return next_item_loss(self.loss, sampler, correct=self.correct_sampling, calibration=self.calibration)
+
+    def _network(
+        self, n_items: int, n_events: int, features: ItemFeatures | None = None, touched: Touched | None = None
+    ) -> SelfAttention:
+        known = None
+        if features is not None and touched is not None:
+            known = FeatureSum(features, touched, self.width, self.id_dropout)
+        encoder = SequenceEncoder(
             max_history=self.max_history,
             width=self.width,
             blocks=self.blocks,
+            block=self.block,
             heads=self.heads,
+            feed_forward=self.feed_forward,
             dropout=self.dropout,
+            n_events=n_events,
+            use_gaps=self.use_gaps,
         )
+        return SelfAttention(ItemTable(n_items, self.width, known), encoder)
+
+    def _ready(self) -> None:
+        items = self.network.items.eval()
+        with torch.no_grad():
+            vectors = items.all().detach()  # the weights themselves where there are no features
+            found = functional.normalize(vectors, dim=-1) if self.temperature else vectors
+        self._vectors: NDArray[np.float32] = found.numpy()
+        self._query = LatestPosition(vectors, self.network.encoder, self.temperature > 0)
 
     def _build(self, arrays: Arrays) -> nn.Module:
-        return self._network(len(arrays["items.weight"]), len(arrays.get("events.weight", ())))
+        features = saved_features(arrays, "items.features.") if self.use_features else None
+        n_events = len(arrays.get("encoder.events.weight", ()))
+        return self._network(len(arrays["items.ids.weight"]), n_events, features, arrays.get("items.features.touched"))

@@ -26,6 +26,7 @@ class Windows(NamedTuple):
     items: Tensor  # [B, T]
     events: Tensor  # [B, T]
     targets: Tensor  # [B, T]
+    gaps: Tensor  # [B, T] seconds until the item that came next
 
 
 class Examples(NamedTuple):
@@ -87,6 +88,7 @@ class WindowBatches:
 
     def __post_init__(self) -> None:
         self.starts, self.ends = cut(self.log.offsets, self.length)
+        self.gaps = np.diff(self.log.times, append=0).astype(np.float32)
         self.wanted = self.log.items.astype(np.int64)
         if self.skip is not None:
             self.wanted[self.skip] = PADDING
@@ -96,6 +98,12 @@ class WindowBatches:
 
     def __len__(self) -> int:
         return -(-len(self.starts) // self.batch_size)
+
+    @property
+    def positions(self) -> int:
+        """How many events one pass asks for."""
+        asked = np.concatenate([[0], (self.wanted != PADDING).cumsum()])
+        return int((asked[self.ends] - asked[self.starts + 1]).sum())
 
     def __iter__(self) -> Iterator[Windows]:
         rng = np.random.default_rng([self.seed, self.passes])
@@ -115,6 +123,7 @@ class WindowBatches:
             items=_tensor(left_padded(self.log.items, starts, ends - 1)),
             events=_tensor(left_padded(self.log.events, starts, ends - 1)),
             targets=_tensor(left_padded(self.wanted, starts + 1, ends)),
+            gaps=torch.from_numpy(left_padded(self.gaps, starts, ends - 1)),
         )
 
 

@@ -1,12 +1,20 @@
 """The losses against torch's own cross-entropy over all items."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from recsys_lab.nn import losses
-from recsys_lab.nn.losses import full_softmax, sampled_softmax
+from recsys_lab.nn.losses import (
+    binary_cross_entropy,
+    calibrated_trust,
+    full_softmax,
+    own_logits,
+    sampled_softmax,
+)
 
 N, D, ITEMS = 9, 5, 11
 
@@ -73,3 +81,50 @@ def test_draws_of_the_target_itself_do_not_count() -> None:
     loss.backward()
     assert positive.grad is not None
     assert positive.grad.tolist() == [0]
+
+
+@pytest.mark.parametrize("numbers_at_once", [1, 2 * 3 * D, 10_000])
+def test_own_logits_are_products_with_each_positions_rows(
+    problem: tuple[Tensor, Tensor, Tensor], numbers_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "LOGITS_ON_CPU", numbers_at_once)
+    hidden, table, _ = problem
+    codes = torch.randint(ITEMS, (N, 3), generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(own_logits(hidden, table, codes), (hidden @ table.T).gather(1, codes))
+    assert torch.autograd.gradcheck(lambda h, t: own_logits(h, t, codes), (hidden, table))
+
+
+def test_binary_cross_entropy_by_hand() -> None:
+    right, wrong = torch.tensor([0.0, 0.0]), torch.tensor([[0.0, 0.0], [0.0, 9.0]])
+    hits = torch.tensor([[False, False], [False, True]])
+    found = binary_cross_entropy(right, wrong, hits)
+    assert found.item() == pytest.approx(math.log(2) * (3 + 2) / 2 / 3)
+    found = binary_cross_entropy(right, wrong, hits, trust=0.5)
+    assert found.item() == pytest.approx(math.log(2) * (2.5 + 1.5) / 2 / 3)
+
+
+def test_calibration_runs_from_plain_bce_to_the_sampling_rate() -> None:
+    assert calibrated_trust(10, 101, 0) == pytest.approx(1)
+    assert calibrated_trust(10, 101, 1) == pytest.approx(0.1)
+    assert calibrated_trust(10, 101, 0.75) == pytest.approx(0.325)
+    assert calibrated_trust(500, 101, 0.75) == 1, "more draws than items: nothing to correct"
+
+
+def test_full_calibration_recovers_the_probabilities() -> None:
+    """One history, items with shares .7 .2 .1: gBCE at t = 1 with uniform negatives gives their sigmoids."""
+    torch.manual_seed(0)
+    shares = torch.tensor([0.7, 0.2, 0.1])
+    logits = torch.zeros(3, requires_grad=True)
+    trust = calibrated_trust(1, 3, 1.0)
+    for _ in range(60):
+        # in expectation: each share as the right answer, each of the other two equally likely drawn as the wrong one
+        right, wrong = logits.repeat_interleave(2), logits[[1, 2, 0, 2, 0, 1]]
+        weights = shares.repeat_interleave(2) / 2
+        each = [
+            binary_cross_entropy(r[None], w[None, None], torch.zeros(1, 1, dtype=torch.bool), trust)
+            for r, w in zip(right, wrong, strict=True)
+        ]
+        loss = (torch.stack(each) * weights).sum()
+        (gradient,) = torch.autograd.grad(loss, logits)
+        logits = (logits - 20 * gradient).detach().requires_grad_()
+    torch.testing.assert_close(torch.sigmoid(logits.detach()), shares, atol=1e-3, rtol=0)

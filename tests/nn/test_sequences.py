@@ -54,10 +54,19 @@ def test_a_batch_of_windows(log: InteractionLog) -> None:
     ]
 
 
+def test_a_window_knows_how_long_the_next_item_took() -> None:
+    log = InteractionLog.from_events(np.array([0, 0, 0, 1, 1]), np.arange(5), np.array([0, 60, 61, 5, 3_605]))
+    batches = WindowBatches(log, length=3, batch_size=8, seed=0)
+    (batch,) = batches
+    assert sorted(batch.gaps.tolist()) == [[-1, 3_600], [60, 1]]
+    assert batches.positions == 3
+
+
 def test_repeats_can_be_history_only(log: InteractionLog) -> None:
     assert np.flatnonzero(seen_before(log)).tolist() == [8]
     (batch,) = WindowBatches(log, length=3, batch_size=8, seed=0, skip=seen_before(log))
     assert [-1, 31, -1] in batch.targets.tolist()
+    assert WindowBatches(log, length=3, batch_size=8, seed=0, skip=seen_before(log)).positions == 5
     nothing_asked = WindowBatches(log, length=3, batch_size=8, seed=0, skip=np.ones(9, np.bool_))
     assert (len(nothing_asked), list(nothing_asked)) == (0, [])
 

@@ -1,0 +1,128 @@
+"""The layers of a sequence encoder, each a mixing of positions and then of features.
+
+A block maps [B, T, D] to [B, T, D], or to [B, 1, D] for the last position alone, which is all that
+serving needs of the last layer. ``visible`` bool [B or 1, 1, T, T] says which positions (columns) each
+position (row) may look at.
+
+Shapes: B batch, T history length, D width, H heads, F feed-forward width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recsys_lab.nn.dropout import Dropout
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.merge = nn.Linear(width, width)
+
+    def forward(self, asking: Tensor, known: Tensor, visible: Tensor) -> Tensor:
+        """What each of ``asking`` [B, U, D] finds among ``known`` [B, T, D]; ``visible`` [.., 1, U, T]."""
+        key, value = self.key_value(known).chunk(2, dim=-1)
+        found = functional.scaled_dot_product_attention(
+            self._split(self.query(asking)), self._split(key), self._split(value), attn_mask=visible
+        )
+        merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))
+        return merged
+
+    def _split(self, part: Tensor) -> Tensor:
+        return part.view(*part.shape[:2], self.heads, -1).transpose(1, 2)  # [B, T, D] → [B, H, T, D / H]
+
+
+class SwiGLU(nn.Module):
+    """Shazeer, "GLU variants improve transformer", 2020, equation 6: one half gates the other."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.spread = nn.Linear(width, 2 * hidden)
+        self.dropout = Dropout(dropout)
+        self.gather = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.spread(x).chunk(2, dim=-1)
+        gathered: Tensor = self.gather(self.dropout(functional.silu(gate) * value))
+        return gathered
+
+
+def feed_forward(width: int, hidden: int, activation: nn.Module, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), activation, Dropout(dropout), nn.Linear(hidden, width))
+
+
+class PreNorm(nn.Module):
+    """Each sub-layer sees its input normalised and adds to it as it was (Xiong et al., ICML 2020)."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.before_mixing = nn.LayerNorm(width)
+        self.mix = feed_forward(width, hidden, nn.GELU(), dropout)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
+        rows = slice(-1 if last_only else 0, None)
+        normed = self.before_attention(x)
+        x = x[:, rows] + self.dropout(self.attention(normed[:, rows], normed, visible[:, :, rows]))
+        mixed: Tensor = x + self.dropout(self.mix(self.before_mixing(x)))
+        return mixed
+
+
+class Original(nn.Module):
+    """As in the code published with SASRec: the query alone is normalised, and what is added to is normalised too."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.before_mixing = nn.LayerNorm(width)
+        self.mix = feed_forward(width, hidden, nn.ReLU(), dropout)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
+        rows = slice(-1 if last_only else 0, None)
+        asking = self.before_attention(x[:, rows])
+        x = self.before_mixing(asking + self.dropout(self.attention(asking, x, visible[:, :, rows])))
+        mixed: Tensor = x + self.dropout(self.mix(x))
+        return mixed
+
+
+class LiGR(nn.Module):
+    """A learned gate decides, feature by feature, how much of each sub-layer is added.
+
+    Borisyuk et al., "From Features to Transformers" (LiGR), 2025; with SwiGLU as the block of eSASRec,
+    Tikhonovich et al., RecSys 2025.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.attention_gate = nn.Linear(width, width)
+        self.before_mixing = nn.LayerNorm(width)
+        self.mix = SwiGLU(width, hidden, dropout)
+        self.mixing_gate = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
+        rows = slice(-1 if last_only else 0, None)
+        normed = self.before_attention(x)
+        x = x[:, rows]
+        found = self.attention(normed[:, rows], normed, visible[:, :, rows])
+        x = x + torch.sigmoid(self.attention_gate(x)) * self.dropout(found)
+        mixed: Tensor = x + torch.sigmoid(self.mixing_gate(x)) * self.dropout(self.mix(self.before_mixing(x)))
+        return mixed
+
+
+BLOCKS: dict[str, type[PreNorm] | type[Original] | type[LiGR]] = {
+    "prenorm": PreNorm,
+    "original": Original,
+    "ligr": LiGR,
+}

@@ -1,0 +1,49 @@
+"""What every block must do: one query alone, dead or open gates, and no sight of what is hidden."""
+
+import pytest
+import torch
+
+from recsys_lab.nn.blocks import BLOCKS, LiGR, Original
+
+B, T, D = 3, 5, 8
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(B, T, D)
+
+
+CAUSAL = torch.ones(T, T).tril().bool()[None, None]
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_the_last_position_alone_is_the_last_of_all(kind: str, x: torch.Tensor) -> None:
+    block = BLOCKS[kind](D, 2, 12, 0.3).eval()
+    torch.testing.assert_close(block(x, CAUSAL, last_only=True), block(x, CAUSAL)[:, -1:])
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_what_is_hidden_has_no_influence(kind: str, x: torch.Tensor) -> None:
+    block = BLOCKS[kind](D, 2, 12, 0.3).eval()
+    changed = x.clone()
+    changed[:, 3] = 9
+    torch.testing.assert_close(block(x, CAUSAL)[:, :3], block(changed, CAUSAL)[:, :3])
+    assert not torch.allclose(block(x, CAUSAL)[:, 3:], block(changed, CAUSAL)[:, 3:])
+
+
+def test_closed_gates_leave_the_input_as_it_was(x: torch.Tensor) -> None:
+    block = LiGR(D, 2, 12, 0.0)
+    for gate in (block.attention_gate, block.mixing_gate):
+        torch.nn.init.zeros_(gate.weight)
+        torch.nn.init.constant_(gate.bias, -100)
+    torch.testing.assert_close(block(x, CAUSAL), x)
+
+
+def test_the_original_adds_to_what_is_normalised(x: torch.Tensor) -> None:
+    """With sub-layers that say nothing the input comes out normalised, whatever its scale."""
+    block = Original(D, 2, 12, 0.0)
+    for layer in (block.attention.merge, block.mix[-1]):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    torch.testing.assert_close(block(100 * x, CAUSAL), torch.nn.functional.layer_norm(x, (D,)), rtol=1e-3, atol=1e-3)
