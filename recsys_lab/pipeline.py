@@ -45,7 +45,8 @@ __all__ += ["prepare", "report", "train", "tune"]
 
 Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
-SHARED_CODE = ("queries.py", "rerank.py")  # of serving_min: padding, top-k, exclusion and filling
+# of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions
+SHARED_CODE = ("queries.py", "rerank.py", "recency.py", "sessions.py")
 
 
 def prepare(config: Config) -> Dataset:
