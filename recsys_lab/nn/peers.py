@@ -23,7 +23,7 @@ from recsys_lab.errors import ModelError, RecsysLabError
 
 START = "from recsys_lab.nn.peers import join; join()"
 READY = b"ready\n"
-GRACE = 30  # seconds for the others to end by themselves
+GRACE = 30  # seconds in which a process that failed has ended
 
 
 class Place(LightningEnvironment):
@@ -70,9 +70,8 @@ def beside(place: Place, trainer: pl.Trainer, work: tuple[Any, ...]) -> Iterator
         try:
             yield
         except RuntimeError as error:  # what gloo and NCCL raise when somebody is gone
-            _check([other.wait(GRACE) == 0 for other in others], error)
+            _check([_fine(other) for other in others], error)
             raise
-        _check([other.wait(GRACE) == 0 for other in others])
     finally:
         torch.set_num_threads(threads)
         for other in others:
@@ -116,6 +115,13 @@ def _send(pipe: IO[bytes] | None, content: memoryview) -> None:
     if pipe is not None:
         with pipe:
             pipe.write(content)
+
+
+def _fine(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        return process.wait(GRACE) == 0
+    except subprocess.TimeoutExpired:  # it is waiting for somebody else
+        return True
 
 
 def _check(fine: list[bool], cause: BaseException | None = None) -> None:
