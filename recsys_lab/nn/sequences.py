@@ -17,7 +17,7 @@ from torch import Tensor
 from recsys_lab.data.log import InteractionLog
 from serving_min.queries import PADDING
 
-BATCHES_PER_POOL = 32
+BATCHES_PER_POOL = 256  # of 32, one position in eight would be padding on Amazon Beauty; of 256, one in fifty
 
 
 class Windows(NamedTuple):
