@@ -148,7 +148,13 @@ def test_a_neural_model_tells_who_watches(split: Split) -> None:
         if len(scores) == 2:
             raise EnoughError
 
-    settings = ["model=sasrec", "model.width=8", "model.patience=50", "trainer.enable_progress_bar=false"]
+    settings = [
+        "model=sasrec",
+        "split.exclude_seen=false",
+        "model.width=8",
+        "model.patience=50",
+        "trainer.enable_progress_bar=false",
+    ]
     with pytest.raises(EnoughError):
         pipeline.fit(compose(settings), validation_only(split), watch=watch)
     assert len(scores) == 2
