@@ -1,0 +1,32 @@
+"""A query as the mean of what the history's items say of a user, for BPR."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recsys_lab.nn.query import QueryModule
+
+
+class HistoryMean(QueryModule):
+    """Histories [B, T] → [B, D + 1]: the mean of the events' ``vectors`` [I, D], then 1 for the item's bias.
+
+    Without any event it gives zeros.
+    """
+
+    inputs = ("items",)
+
+    def __init__(self, vectors: NDArray[np.float32], *, max_history: int) -> None:
+        super().__init__()
+        self.vectors: Tensor
+        self.register_buffer("vectors", torch.from_numpy(vectors))
+        self.max_history = max_history
+
+    def forward(self, items: Tensor) -> Tensor:
+        recent = items[:, -self.max_history :]  # [B, T]
+        real = (recent >= 0).to(self.vectors.dtype)  # [B, T]
+        count = real.sum(dim=1, keepdim=True)
+        total = (real[:, None, :] @ self.vectors[recent.clamp(min=0)]).squeeze(1)  # [B, D]
+        return torch.cat([total / count.clamp(min=1), count.clamp(max=1)], dim=1)
