@@ -35,12 +35,15 @@ class ALS(VectorModel):
 
     with λ_x = ``regularization`` (touched + ``unobserved_weight`` I) ^ ``frequency_scaling``, and
     alike for items: at 1 the scaling of Rendle et al. (§4.2), at 0 plain ridge regression.
-    ``counts`` says what c is, as in ``InteractionLog.matrix``. A history is answered by solving
-    for its own x, with c = 1 for each distinct item. Items nobody touched are no candidates.
+    ``unobserved_weight`` None means 1.2 × the square root of the share of pairs that are touched, since
+    the sparser the data are, the less an untouched pair says. ``counts`` says what c is, as in
+    ``InteractionLog.matrix``. A history is answered by solving for its own x, with c = 1 for each
+    distinct item. Items nobody touched are no candidates.
     Each iteration improves all users, then all items, by ``training_steps`` of conjugate gradients.
     """
 
     vectors: Vectors  # [I, D], rotated so that their Gram matrix is diagonal
+    weight: float  # of an untouched pair, as chosen
 
     def __init__(
         self,
@@ -48,10 +51,10 @@ class ALS(VectorModel):
         factors: int = 64,
         iterations: int = 15,
         regularization: float = 0.01,
-        unobserved_weight: float = 0.3,
+        unobserved_weight: float | None = None,
         frequency_scaling: float = 1.0,
         counts: Counts = "binary",
-        training_steps: int = 2,
+        training_steps: int = 1,
         max_history: int = 500,
         solver_steps: int = 8,
         seed: int = 42,
@@ -60,7 +63,7 @@ class ALS(VectorModel):
             ("factors", factors),
             ("iterations", iterations),
             ("regularization", regularization),
-            ("unobserved_weight", unobserved_weight),
+            ("unobserved_weight", 1 if unobserved_weight is None else unobserved_weight),
             ("training_steps", training_steps),
             ("max_history", max_history),
             ("solver_steps", solver_steps),
@@ -88,7 +91,7 @@ class ALS(VectorModel):
             self.vectors,
             n_items=int(self.candidates.sum()),
             regularization=self.regularization,
-            unobserved_weight=self.unobserved_weight,
+            unobserved_weight=self.weight,
             frequency_scaling=self.frequency_scaling,
             max_history=self.max_history,
             steps=self.solver_steps,
@@ -104,6 +107,8 @@ class ALS(VectorModel):
         by_item = by_user.T.tocsr()
         touched = [np.diff(matrix.indptr) for matrix in (by_user, by_item)]
         active = [int((count > 0).sum()) for count in touched]
+        density = by_user.nnz / (active[0] * active[1])
+        self.weight = 1.2 * density**0.5 if self.unobserved_weight is None else self.unobserved_weight
         user_step = HalfStep(by_user, self._ridge(touched[0], active[1]))
         item_step = HalfStep(by_item, self._ridge(touched[1], active[0]))
         self.candidates = touched[1] > 0
@@ -113,9 +118,9 @@ class ALS(VectorModel):
         users = torch.zeros(train.n_users, self.factors)
         scores = torch.zeros(by_user.nnz)
         for _ in range(self.iterations):
-            user_step.improve(users, items, scores, self.unobserved_weight, self.training_steps)
+            user_step.improve(users, items, scores, self.weight, self.training_steps)
             scores = scores[item_step.order]
-            item_step.improve(items, users, scores, self.unobserved_weight, self.training_steps)
+            item_step.improve(items, users, scores, self.weight, self.training_steps)
             scores = scores[user_step.order]
         # x·y does not change when both are rotated, and a diagonal Gram matrix makes folding in easy
         vectors = items.numpy()
@@ -124,11 +129,11 @@ class ALS(VectorModel):
 
     def _ridge(self, touched: NDArray[np.int64], others: int) -> Vectors:
         """λ of each row that has ``touched`` [R] of ``others`` entries."""
-        scaled = (touched + self.unobserved_weight * others) ** self.frequency_scaling
+        scaled = (touched + self.weight * others) ** self.frequency_scaling
         return (self.regularization * scaled).astype(np.float32)
 
     def _arrays(self) -> Arrays:
-        return {"vectors": self.vectors}
+        return {"vectors": self.vectors, "weight": np.array([self.weight])}
 
     def _restore(self, arrays: Arrays) -> None:
-        self.vectors = arrays["vectors"]
+        self.vectors, self.weight = arrays["vectors"], float(arrays["weight"][0])
