@@ -9,12 +9,14 @@ from recsys_lab.models.als import ALS
 from recsys_lab.models.also_viewed import AlsoViewed
 from recsys_lab.models.base import Recommender
 from recsys_lab.models.bought_together import BoughtTogether
+from recsys_lab.models.bpr import BPR
 from recsys_lab.models.content import Content
 from recsys_lab.models.ease import EASE
 from recsys_lab.models.itemknn import ItemKNN
 from recsys_lab.models.popular import Popular
 from recsys_lab.models.repeat import Repeat
 from recsys_lab.models.sasrec import SASRec
+from recsys_lab.models.slim import SLIM
 from recsys_lab.models.two_tower import TwoTower
 from recsys_lab.models.vsknn import VSkNN
 from serving_min.bundle import Bundle
@@ -25,6 +27,8 @@ FAMILIES: dict[str, Recommender] = {
     "popular": Popular(window_days=28.0),
     "itemknn": ItemKNN(),
     "ease": EASE(),
+    "slim": SLIM(),
+    "bpr": BPR(factors=8, epochs=2),
     "bought_together": BoughtTogether(support=2),
     "also_viewed": AlsoViewed(),
     "repeat": Repeat(),
