@@ -2,7 +2,8 @@
 
 A block maps [B, T, D] to [B, T, D], or to [B, 1, D] for the last position alone, which is all that
 serving needs of the last layer. ``visible`` bool [B or 1, 1, T, T] says which positions (columns) each
-position (row) may look at.
+position (row) may look at. A ``closed`` block wants its input normalised and gives its output so; the
+stack of others is normalised once, at its end.
 
 Shapes: B batch, T history length, D width, H heads, F feed-forward width.
 """
@@ -17,19 +18,25 @@ from recsys_lab.nn.dropout import Dropout
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    """Scaled dot-product attention; ``dropout`` is of the weights, whole positions that a look leaves out."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
+        self.dropout = Dropout(dropout)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.merge = nn.Linear(width, width)
 
     def forward(self, asking: Tensor, known: Tensor, visible: Tensor) -> Tensor:
         """What each of ``asking`` [B, U, D] finds among ``known`` [B, T, D]; ``visible`` [.., 1, U, T]."""
-        key, value = self.key_value(known).chunk(2, dim=-1)
-        found = functional.scaled_dot_product_attention(
-            self._split(self.query(asking)), self._split(key), self._split(value), attn_mask=visible
-        )
+        query = self._split(self.query(asking))
+        key, value = (self._split(part) for part in self.key_value(known).chunk(2, dim=-1))
+        if self.training and self.dropout.share:
+            fit = (query @ key.transpose(2, 3)).div(key.shape[-1] ** 0.5).masked_fill(~visible, -torch.inf)
+            found = self.dropout(fit.softmax(dim=-1)) @ value
+        else:
+            found = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
         merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))
         return merged
 
@@ -59,6 +66,8 @@ def feed_forward(width: int, hidden: int, activation: nn.Module, dropout: float)
 class PreNorm(nn.Module):
     """Each sub-layer sees its input normalised and adds to it as it was (Xiong et al., ICML 2020)."""
 
+    closed = False
+
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.before_attention = nn.LayerNorm(width)
@@ -75,8 +84,32 @@ class PreNorm(nn.Module):
         return mixed
 
 
+class PostNorm(nn.Module):
+    """Each sub-layer's sum is normalised (Vaswani et al., NeurIPS 2017), so no sub-layer can be drowned by what it is
+    added to. What comes in should be normalised, and what goes out is. Dropout reaches the attention weights too.
+    """
+
+    closed = True
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads, dropout)
+        self.after_attention = nn.LayerNorm(width)
+        self.mix = feed_forward(width, hidden, nn.GELU(), 0.0)
+        self.after_mixing = nn.LayerNorm(width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
+        rows = slice(-1 if last_only else 0, None)
+        x = self.after_attention(x[:, rows] + self.dropout(self.attention(x[:, rows], x, visible[:, :, rows])))
+        mixed: Tensor = self.after_mixing(x + self.dropout(self.mix(x)))
+        return mixed
+
+
 class Original(nn.Module):
     """As in the code published with SASRec: the query alone is normalised, and what is added to is normalised too."""
+
+    closed = False
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -101,6 +134,8 @@ class LiGR(nn.Module):
     Tikhonovich et al., RecSys 2025.
     """
 
+    closed = False
+
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.before_attention = nn.LayerNorm(width)
@@ -121,8 +156,9 @@ class LiGR(nn.Module):
         return mixed
 
 
-BLOCKS: dict[str, type[PreNorm] | type[Original] | type[LiGR]] = {
+BLOCKS: dict[str, type[PreNorm] | type[PostNorm] | type[Original] | type[LiGR]] = {
     "prenorm": PreNorm,
+    "postnorm": PostNorm,
     "original": Original,
     "ligr": LiGR,
 }

@@ -37,14 +37,16 @@ class SequenceEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.max_history = max_history
-        self.scale = width**0.5
+        closed = BLOCKS[block].closed
+        self.scale = 1.0 if closed else width**0.5
         self.events = nn.Embedding(n_events, width) if n_events else None
         self.gaps = nn.Embedding(GAPS, width) if use_gaps else None
         self.positions = nn.Embedding(max_history, width)  # row L - 1 belongs to the latest event
+        self.before: nn.Module = nn.LayerNorm(width) if closed else nn.Identity()
         self.dropout = Dropout(dropout)
         hidden = round(feed_forward * width)
         self.blocks = nn.ModuleList(BLOCKS[block](width, heads, hidden, dropout) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
+        self.norm: nn.Module = nn.Identity() if closed else nn.LayerNorm(width)
 
     def forward(
         self,
@@ -63,7 +65,7 @@ class SequenceEncoder(nn.Module):
             x = x + self.events(events.clamp(0, self.events.num_embeddings - 1))
         if self.gaps is not None and gaps is not None:
             x = x + self.gaps(doublings(gaps))
-        x = self.dropout(x)
+        x = self.dropout(self.before(x))
         # to real events up to one's own position, and always to oneself: padding must have something to see
         causal = places <= places[:, None]
         visible = ((causal & real[:, None]) | (places == places[:, None]))[:, None]

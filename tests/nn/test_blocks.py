@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recsys_lab.nn.blocks import BLOCKS, LiGR, Original
+from recsys_lab.nn.blocks import BLOCKS, Attention, LiGR, Original, PostNorm
 
 B, T, D = 3, 5, 8
 
@@ -47,3 +47,20 @@ def test_the_original_adds_to_what_is_normalised(x: torch.Tensor) -> None:
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
     torch.testing.assert_close(block(100 * x, CAUSAL), torch.nn.functional.layer_norm(x, (D,)), rtol=1e-3, atol=1e-3)
+
+
+def test_a_closed_block_gives_each_position_normalised(x: torch.Tensor) -> None:
+    block = PostNorm(D, 2, 12, 0.0).eval()
+    given = block(100 * x, CAUSAL)
+    torch.testing.assert_close(given, torch.nn.functional.layer_norm(given, (D,)), rtol=1e-3, atol=1e-3)
+
+
+def test_attention_without_a_dropped_weight_is_the_same_in_training(x: torch.Tensor) -> None:
+    """Both ways to compute it agree where the coin never says drop."""
+    attention = Attention(D, 2, 1e-9)
+    torch.testing.assert_close(attention(x, x, CAUSAL), attention.eval()(x, x, CAUSAL))
+
+
+def test_dropped_attention_weights_differ_from_draw_to_draw(x: torch.Tensor) -> None:
+    attention = Attention(D, 2, 0.5)
+    assert not torch.allclose(attention(x, x, CAUSAL), attention(x, x, CAUSAL))
