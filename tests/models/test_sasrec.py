@@ -122,9 +122,9 @@ def test_the_chain_is_found(train: InteractionLog, valid: Fold, changes: dict[st
         {"loss": "bce", "negatives": 4, "negatives_from": "mixed", "table_dropout": 0.1, "equal_positions": True},
     ],
 )
-def test_binary_losses_are_on_the_way_there(train: InteractionLog, valid: Fold, changes: dict[str, Any]) -> None:
-    model = SASRec(**{**SMALL, "max_epochs": 12, **changes}).fit(train)
-    assert ndcg(model, valid) > 0.6
+def test_binary_losses_find_it_in_more_steps(train: InteractionLog, valid: Fold, changes: dict[str, Any]) -> None:
+    model = SASRec(**{**SMALL, "batch_size": 8, "max_epochs": 8, **changes}).fit(train)
+    assert ndcg(model, valid) > 0.9
 
 
 def test_a_pause_changes_what_comes_next() -> None:
