@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.content import Entry
 from serving_min.errors import BundleError
 from serving_min.items import Items
 from serving_min.manifest import FaissIndex, Manifest, SessionIndex, TableIndex, read_manifest
 from serving_min.neighbours import Neighbours
+from serving_min.new_items import ItemReader, NewItems
 from serving_min.queries import Queries
 from serving_min.recency import Recency
 from serving_min.sessions import Sessions
@@ -39,6 +42,7 @@ class Bundle:
     popularity: NDArray[np.float32]  # [I] the fallback's scores
     candidates: NDArray[np.bool_]  # [I] items that the model may recommend
     model: Vectors | Neighbours | Sessions | None
+    new_items: NewItems | None = None  # for those that can place an item that was not there in training
 
     @classmethod
     def load(cls, folder: Path | str, *, verify: bool = True) -> Bundle:
@@ -63,7 +67,8 @@ class Bundle:
             model = _read_sessions(folder, manifest.index, candidates)
         elif isinstance(manifest.index, FaissIndex):
             model = _read_vectors(folder, manifest, manifest.index, candidates)
-        return cls(manifest, items, popularity, candidates, model)
+        new_items = _read_new_items(folder, manifest.index) if manifest.item_encoder else None
+        return cls(manifest, items, popularity, candidates, model, new_items)
 
 
 def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
@@ -114,7 +119,6 @@ def _rows(path: Path, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int32
 
 def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candidates: NDArray[np.bool_]) -> Vectors:
     import faiss
-    import onnxruntime
 
     with _reading(folder / "vectors.npz") as path:
         arrays = _arrays(path, {"codes": (np.int32, 1), "vectors": (np.float32, 2)})
@@ -139,12 +143,7 @@ def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candi
         places = index.search(vectors[:PROBED], min(PROBED, len(codes)))[1]
         _must(bool((places < len(codes)).all()), f"finds places beyond its {len(codes)} vectors")
     with _reading(folder / "encoder.onnx") as path:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong is raised anyway
-        # from memory and with nowhere to look: weights in another file would be in no checksum
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))
-        encoder = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        encoder = _session(path)
         takes = {node.name for node in encoder.get_inputs()}
         inputs = manifest.history.inputs
         _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
@@ -155,6 +154,27 @@ def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candi
             _must(query.shape == (2, described.dimension), f"its queries have shape {query.shape[1:]}")
             _must(query.dtype == np.float32, f"its queries are {query.dtype}, not float32")
     return model
+
+
+def _read_new_items(folder: Path, index: Any) -> NewItems:
+    with _reading(folder / "item_features.json") as path:
+        reader = msgspec.json.decode(path.read_bytes(), type=ItemReader)
+    with _reading(folder / "items.onnx") as path:
+        new_items = NewItems(reader, _session(path))
+        shape = new_items.vectors([Entry(), Entry()]).shape
+        _must(isinstance(index, FaissIndex) and shape == (2, index.dimension), f"its vectors have shape {shape[1:]}")
+    return new_items
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised anyway
+    # from memory and with nowhere to look: weights in another file would be in no checksum
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))
+    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def _arrays(path: Path, expected: dict[str, tuple[type, int]]) -> Arrays:

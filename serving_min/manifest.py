@@ -35,6 +35,8 @@ MODEL_FILES: dict[str, tuple[str, ...]] = {
     "static": (),
 }
 
+NEW_ITEM_FILES = ("items.onnx", "item_features.json")
+
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the bundle comes from; the server only shows it."""
@@ -133,6 +135,14 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
     worst_score_difference: float
 
 
+class ItemEncoder(Struct, frozen=True, forbid_unknown_fields=True):
+    """``items.onnx`` gives an item that was not there in training its vector. ``worst_difference`` is the largest
+    one from the model's own vectors that the export measured, on ``items`` of the catalogue's entries."""
+
+    items: Count
+    worst_difference: float
+
+
 class File(Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     bytes: Count
@@ -151,10 +161,11 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     index: FaissIndex | TableIndex | SessionIndex | None
     parity: Parity
     files: Annotated[dict[str, File], Meta(description="every file of the bundle but the manifest")]
+    item_encoder: ItemEncoder | None = None
     format: Literal[1] = FORMAT
 
     def required_files(self) -> tuple[str, ...]:
-        return COMMON_FILES + MODEL_FILES[self.kind]
+        return COMMON_FILES + MODEL_FILES[self.kind] + (NEW_ITEM_FILES if self.item_encoder else ())
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"

@@ -69,6 +69,21 @@ class Catalogue:
             return np.full(len(self), np.nan)
         return self.frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
 
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        """A column of lists of numbers by code, [I, D]; zeros where it is unknown, D = 0 where it is missing.
+
+        Raises SchemaError when the lists are of different lengths.
+        """
+        given = self.frame.get(column, [])
+        rows = [code for code, value in enumerate(given) if isinstance(value, list | tuple | np.ndarray)]
+        lengths = {len(given[code]) for code in rows}
+        if len(lengths) > 1:
+            raise SchemaError(f"catalogue: {column} holds lists of {sorted(lengths)} numbers; make them one length")
+        found = np.zeros((len(self), lengths.pop() if lengths else 0), np.float32)
+        for code in rows:
+            found[code] = given[code]
+        return found
+
     def categories(self, column: str = columns.CATEGORY) -> tuple[NDArray[np.int32], list[str]]:
         """A categorical attribute as codes [I] and its names; code 0 is "" (unknown)."""
         values = self.strings(column)

@@ -3,7 +3,7 @@
 A source hands over up to three raw tables. Only the columns marked * must be there.
 
     raw_events   user_id*, item_id*, timestamp*, event, value, session_id, basket_id
-    raw_items    item_id*, title, text, category, brand, price, image, available_from, …
+    raw_items    item_id*, title, text, category, brand, price, image, image_vector, available_from, …
     raw_users    user_id*, any attributes
 
 Ids are strings, ``timestamp`` and ``available_from`` integer epoch seconds (UTC), ``event``
@@ -27,6 +27,7 @@ CATEGORY: Final = "category"
 BRAND: Final = "brand"
 PRICE: Final = "price"
 IMAGE: Final = "image"
+IMAGE_VECTOR: Final = "image_vector"  # list of numbers, of the same length for all items that have one
 AVAILABLE_FROM: Final = "available_from"
 
 EVENT_COLUMNS: Final = (USER, ITEM, TIME, EVENT, VALUE, SESSION, BASKET)

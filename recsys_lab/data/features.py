@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +12,7 @@ from scipy import sparse
 
 from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
+from serving_min.content import ContentSpace, Entry, categories_of, words_of
 
 
 def content_matrix(
@@ -30,48 +33,62 @@ def content_matrix(
 
     Everything is counted over this catalogue alone: hand over one that ends at the cutoff.
     """
-    parts = [
-        _words(catalogue, max_features),
-        category_weight * _labels([value.split("|") for value in catalogue.strings(columns.CATEGORY)]),
-        brand_weight * _labels([[value] for value in catalogue.strings(columns.BRAND)]),
-        price_weight * _labels(_buckets(catalogue.numbers(columns.PRICE), price_buckets)),
-    ]
-    return _unit_rows(sparse.hstack(parts, format="csr", dtype=np.float32))
-
-
-def _words(catalogue: Catalogue, max_features: int) -> sparse.csr_array:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    texts = catalogue.strings(columns.TITLE) + " " + catalogue.strings(columns.TEXT)
-    vectorizer = TfidfVectorizer(
-        max_features=max_features, sublinear_tf=True, strip_accents="unicode", dtype=np.float32
+    listed = entries(catalogue)
+    space = content_space(
+        listed,
+        max_features=max_features,
+        category_weight=category_weight,
+        brand_weight=brand_weight,
+        price_weight=price_weight,
+        price_buckets=price_buckets,
     )
-    if not any(map(vectorizer.build_analyzer(), texts)):
-        return sparse.csr_array((len(catalogue), 0), dtype=np.float32)
-    return sparse.csr_array(vectorizer.fit_transform(texts))
+    return content_rows(space, listed)
 
 
-def _labels(labels: Sequence[Sequence[str]]) -> sparse.csr_array:
-    """Unit rows [I, number of distinct labels]; the label "" counts as none."""
-    named = [sorted({label.strip() for label in row} - {""}) for row in labels]
-    column = {name: place for place, name in enumerate(sorted({name for row in named for name in row}))}
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in named])])
-    places = np.array([column[name] for row in named for name in row], np.int32)
-    ones = np.ones(len(places), np.float32)
-    return _unit_rows(sparse.csr_array((ones, places, offsets), shape=(len(named), len(column))))
+def entries(catalogue: Catalogue) -> list[Entry]:
+    """The catalogue's items as the server would be told of them, by code."""
+    titles, texts = catalogue.strings(columns.TITLE), catalogue.strings(columns.TEXT)
+    categories, brands = catalogue.strings(columns.CATEGORY), catalogue.strings(columns.BRAND)
+    prices = (None if math.isnan(price) else price for price in catalogue.numbers(columns.PRICE).tolist())
+    return list(map(Entry, titles, texts, categories, brands, prices))
 
 
-def _buckets(prices: NDArray[np.float64], buckets: int) -> list[list[str]]:
-    """The quantile bucket of each price, as a label. Quantiles make it the same for log prices."""
-    known = np.isfinite(prices)
-    if not known.any():
-        return [[] for _ in prices]
-    edges = np.unique(np.quantile(prices[known], np.linspace(0, 1, buckets + 1)[1:-1]))
-    return [[str(np.searchsorted(edges, price, side="right"))] if np.isfinite(price) else [] for price in prices]
+def content_space(
+    listed: Sequence[Entry],
+    *,
+    max_features: int = 20_000,
+    category_weight: float = 0.7,
+    brand_weight: float = 0.5,
+    price_weight: float = 0.3,
+    price_buckets: int = 10,
+) -> ContentSpace:
+    """The columns that these entries have, as ``content_matrix`` describes them."""
+    words: Counter[str] = Counter()
+    holders: Counter[str] = Counter()
+    for entry in listed:
+        found = words_of(entry)
+        words.update(found)
+        holders.update(set(found))
+    frequent = sorted(words, key=lambda word: (-words[word], word))[:max_features]
+    prices = [entry.price for entry in listed if entry.price is not None and math.isfinite(entry.price)]
+    edges = np.unique(np.quantile(prices, np.linspace(0, 1, price_buckets + 1)[1:-1])).tolist() if prices else None
+    return ContentSpace(
+        words={word: 1 + math.log((1 + len(listed)) / (1 + holders[word])) for word in sorted(frequent)},
+        categories=tuple(sorted({name for entry in listed for name in categories_of(entry)})),
+        brands=tuple(sorted({entry.brand.strip() for entry in listed} - {""})),
+        price_edges=None if edges is None else tuple(edges),
+        category_weight=category_weight,
+        brand_weight=brand_weight,
+        price_weight=price_weight,
+    )
 
 
-def _unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
-    lengths = np.sqrt(matrix.multiply(matrix).sum(axis=1))
-    scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    matrix.data *= np.repeat(scale, np.diff(matrix.indptr)).astype(matrix.dtype)
+def content_rows(space: ContentSpace, listed: Sequence[Entry]) -> sparse.csr_array:
+    """One row per entry [I, F] float32."""
+    rows = [space.row(entry) for entry in listed]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    places = np.array([column for row in rows for column in row], np.int32)
+    values: NDArray[np.float32] = np.array([value for row in rows for value in row.values()], np.float32)
+    matrix = sparse.csr_array((values, places, offsets), shape=(len(rows), space.size))
+    matrix.sort_indices()
     return matrix

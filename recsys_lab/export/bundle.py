@@ -81,6 +81,7 @@ def write_bundle(
                 index=part.index,
                 parity=Parity(queries=0, k=k, exact=part.exact, identical=0, recall=0, worst_score_difference=0),
                 files={},
+                item_encoder=part.item_encoder,
             )
             engine = Engine(_reread(partial, unproven))
             parity = check_parity(

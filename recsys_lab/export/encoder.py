@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from recsys_lab.export.probes import probes
 from serving_min.queries import Queries
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from recsys_lab.nn.query import QueryModule
 
 OPSET = 20
@@ -36,7 +38,7 @@ def export_encoder(module: QueryModule, queries: Queries, max_history: int, path
     _must_fit(module)
     histories = {"as they are": queries.take(np.arange(min(len(queries), 32))), **probes(queries, max_history)}
     _write(module, histories["repeated events"].last(max_history), path)
-    session = _session(path)
+    session = open_session(path)
     for node in session.get_inputs():
         fixed = [axis for axis, size in zip(_axes(node.name), node.shape, strict=False) if not isinstance(size, str)]
         if fixed:
@@ -90,15 +92,26 @@ def _must_fit(module: QueryModule) -> None:
 
 
 def _write(module: QueryModule, example: Queries, path: Path) -> None:
-    import onnx
-    import torch
-
-    dimensions = {name: torch.export.Dim(name) for name in ("batch", "length")}
-    free = [dict(enumerate(dimensions[axis] for axis in _axes(name))) for name in module.inputs]
     # batch and length must differ from each other and from 0 and 1, which the exporter takes for constants
     width = max(2, int(example.lengths.max()))
     rows = np.arange(2 if width != 2 else 3) % len(example)
-    inputs = _inputs(module, example.take(rows), width)
+    write_onnx(
+        module, _inputs(module, example.take(rows), width), [_axes(name) for name in module.inputs], "query", path
+    )
+
+
+def write_onnx(
+    module: nn.Module, inputs: dict[str, NDArray[Any]], axes: Sequence[tuple[str, ...]], output: str, path: Path
+) -> None:
+    """Write ``module`` with the given example ``inputs``, whose leading axes are free under the names in ``axes``.
+
+    Raises ExportError when that cannot be done.
+    """
+    import onnx
+    import torch
+
+    dimensions = {axis: torch.export.Dim(axis) for names in axes for axis in names}
+    free = [dict(enumerate(dimensions[axis] for axis in names)) for names in axes]
     try:
         with _quiet_exporter():
             torch.onnx.export(
@@ -106,8 +119,8 @@ def _write(module: QueryModule, example: Queries, path: Path) -> None:
                 tuple(torch.from_numpy(array) for array in inputs.values()),
                 path,
                 dynamo=True,
-                input_names=list(module.inputs),
-                output_names=["query"],
+                input_names=list(inputs),
+                output_names=[output],
                 dynamic_shapes=tuple(free),
                 opset_version=OPSET,
                 external_data=False,
@@ -115,7 +128,7 @@ def _write(module: QueryModule, example: Queries, path: Path) -> None:
             )
         onnx.checker.check_model(path, full_check=True)
     except (torch.onnx.OnnxExporterError, onnx.checker.ValidationError) as error:
-        raise ExportError(f"query_module of {type(module).__qualname__}: cannot be written as ONNX: {error}") from error
+        raise ExportError(f"{output} module {type(module).__qualname__}: cannot be written as ONNX: {error}") from error
 
 
 def _axes(name: str) -> tuple[str, ...]:
@@ -123,7 +136,8 @@ def _axes(name: str) -> tuple[str, ...]:
     return ("batch",) if name in ("now", "attributes") else ("batch", "length")
 
 
-def _session(path: Path) -> Any:
+def open_session(path: Path) -> Any:
+    """The graph, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -11,10 +11,11 @@ from recsys_lab.errors import ExportError
 from recsys_lab.export.encoder import export_encoder
 from recsys_lab.export.index import build_index
 from recsys_lab.export.neighbours import build_table
+from recsys_lab.export.new_items import write_new_items
 from recsys_lab.export.settings import ExportSettings
 from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.vsknn import VSkNN
-from serving_min.manifest import EncoderInput, FaissIndex, SessionIndex, TableIndex
+from serving_min.manifest import EncoderInput, FaissIndex, ItemEncoder, SessionIndex, TableIndex
 from serving_min.queries import Queries
 
 
@@ -26,6 +27,7 @@ class ModelPart:
     inputs: tuple[EncoderInput, ...] = ()
     max_length: int | None = None
     exact: bool = True  # the lists must be the model's own, up to ties
+    item_encoder: ItemEncoder | None = None
 
 
 def write_model(
@@ -73,7 +75,8 @@ def _write_vectors(
         target=choice.target,
         k=choice.k,
     )
-    return ModelPart(index, tuple(module.inputs), model.max_history, exact=choice.factory == "Flat")
+    exact = choice.factory == "Flat"
+    return ModelPart(index, tuple(module.inputs), model.max_history, exact, write_new_items(model, folder))
 
 
 def _write_table(

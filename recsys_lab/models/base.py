@@ -28,7 +28,8 @@ from serving_min.recency import Recency
 from serving_min.rerank import TopK, fill, speaks, top_k
 
 if TYPE_CHECKING:
-    from recsys_lab.nn.query import QueryModule
+    from recsys_lab.nn.query import ItemModule, QueryModule
+    from serving_min.new_items import ItemReader
 
 Arrays = dict[str, NDArray[Any]]
 SCORES_PER_BLOCK = 1 << 24  # 64 MiB of float32 scores at a time
@@ -206,6 +207,12 @@ class VectorModel(Recommender):
     @abstractmethod
     def query_module(self) -> QueryModule:
         """History → query vectors, the graph that is exported."""
+
+    def new_items(self) -> tuple[ItemModule, ItemReader, NDArray[np.int64]] | None:
+        """What gives an item that was not there in training its vector, exported too: the graph, how a catalogue
+        entry is read for it, and the codes of the items whose own vectors come from it. None for a model, or a
+        shop, that cannot."""
+        return None
 
     def score(self, queries: Queries) -> NDArray[np.float32]:
         vectors = self.encode(queries)

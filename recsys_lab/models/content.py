@@ -1,7 +1,8 @@
 """Content: items whose catalogue entries read alike, for histories of any items, cold ones too.
 
 TF-IDF and labels as in ``data/features.py``, reduced by latent semantic analysis (Deerwester et
-al., "Indexing by latent semantic analysis", JASIS 1990) so that vectors are dense and short.
+al., "Indexing by latent semantic analysis", JASIS 1990) so that vectors are dense and short; beside them
+stand, where there are any, the sentence embedding of the texts and the image's vector.
 Shapes: I items, D dimensions, B batch, T padded length.
 """
 
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.features import content_matrix
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
+from recsys_lab.data.text_vectors import text_vectors
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import Arrays, VectorModel
 
@@ -29,6 +32,10 @@ class Content(VectorModel):
     An event's weight halves with every ``half_life_events`` after it. Nothing is learned from
     the log but the fallback, so an item that nobody touched is recommended like any other; only
     items without any content are no candidates. ``fit`` raises ModelError when all are.
+
+    A weight is the length of its part where that of the words is 1. ``text_model`` is the folder of a
+    sentence embedding model as ``data/text_vectors.py`` reads it; images are the catalogue's column
+    ``image_vector``, lists of numbers.
     """
 
     vectors: NDArray[np.float32]  # [I, D], unit or zero rows
@@ -44,6 +51,9 @@ class Content(VectorModel):
         brand_weight: float = 0.5,
         price_weight: float = 0.3,
         price_buckets: int = 10,
+        text_model: str | None = None,
+        text_model_weight: float = 1.0,
+        image_weight: float = 0.5,
         seed: int = 42,
     ) -> None:
         for name, value in (
@@ -63,6 +73,9 @@ class Content(VectorModel):
         self.brand_weight = brand_weight
         self.price_weight = price_weight
         self.price_buckets = price_buckets
+        self.text_model = text_model
+        self.text_model_weight = text_model_weight
+        self.image_weight = image_weight
         self.seed = seed
 
     def item_vectors(self) -> NDArray[np.float32]:
@@ -74,6 +87,20 @@ class Content(VectorModel):
         return RecencyMean(self.vectors, half_life=self.half_life_events, max_history=self.max_history)
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
+        parts = [self._words_and_labels(catalogue), self.image_weight * unit(catalogue.vectors(columns.IMAGE_VECTOR))]
+        if self.text_model is not None:
+            titles, texts = catalogue.strings(columns.TITLE), catalogue.strings(columns.TEXT)
+            read = [f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)]
+            parts.append(self.text_model_weight * text_vectors(read, self.text_model))
+        self.vectors = unit(np.concatenate(parts, axis=1))
+        self.candidates = self.vectors.any(axis=1)
+        if not self.candidates.any():
+            raise ModelError(
+                "content: no item has a title, text, category, brand or price, nor an image_vector; "
+                "map one of these columns in the data source, or leave this model out"
+            )
+
+    def _words_and_labels(self, catalogue: Catalogue) -> NDArray[np.float32]:
         from sklearn.decomposition import TruncatedSVD
 
         content = content_matrix(
@@ -84,21 +111,19 @@ class Content(VectorModel):
             price_weight=self.price_weight,
             price_buckets=self.price_buckets,
         )
-        self.candidates = np.diff(content.indptr) > 0
-        if not self.candidates.any():
-            raise ModelError(
-                "content: no item has a title, text, category, brand or price; "
-                "map one of these columns in the data source, or leave this model out"
-            )
         if min(content.shape) <= self.dimensions:
-            vectors = content.toarray()
-        else:
-            vectors = TruncatedSVD(self.dimensions, random_state=self.seed).fit_transform(content)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        self.vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+            return unit(content.toarray())
+        return unit(TruncatedSVD(self.dimensions, random_state=self.seed).fit_transform(content))
 
     def _arrays(self) -> Arrays:
         return {"vectors": self.vectors}
 
     def _restore(self, arrays: Arrays) -> None:
         self.vectors = arrays["vectors"]
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1; those of zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled

@@ -24,11 +24,13 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel
 from recsys_lab.nn.dropout import Dropout
-from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday
+from recsys_lab.nn.examples import ExampleBatches, Examples
+from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday, item_reader
 from recsys_lab.nn.losses import sampled_softmax
-from recsys_lab.nn.query import QueryModule
+from recsys_lab.nn.query import ItemModule, QueryModule
 from recsys_lab.nn.recipe import at_least, share
-from recsys_lab.nn.sequences import ExampleBatches, Examples, seen_before
+from recsys_lab.nn.sequences import seen_before
+from serving_min.new_items import ItemReader
 
 UNKNOWN = 0  # the row of the id table for items without a training event
 ITEMS_AT_ONCE = 1 << 16
@@ -44,6 +46,7 @@ class ItemTower(nn.Module):
     text: Tensor
     labels: Tensor
     id_rows: Tensor
+    directions: Tensor
 
     def __init__(
         self, features: ItemFeatures, id_rows: NDArray[np.int64], width: int, dropout: float, id_dropout: float
@@ -53,6 +56,7 @@ class ItemTower(nn.Module):
         self.register_buffer("text", torch.from_numpy(features.text))  # [I, F]
         self.register_buffer("labels", torch.from_numpy(features.labels))  # [I, 3]
         self.register_buffer("id_rows", torch.from_numpy(id_rows))  # [I]
+        self.register_buffer("directions", torch.from_numpy(features.directions))  # [C, F]
         self.ids = nn.Embedding(int(id_rows.max(initial=0)) + 1, width)
         self.tables = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in features.sizes)
         self.from_text = nn.Linear(features.text.shape[1], width) if features.text.shape[1] else None
@@ -66,15 +70,23 @@ class ItemTower(nn.Module):
         if self.training and self.id_dropout:
             withheld = torch.rand(rows.shape, device=rows.device) < self.id_dropout
             rows = rows.masked_fill(withheld, UNKNOWN)
-        known: Tensor = self.ids(rows)
-        for column, table in enumerate(self.tables):
-            known = known + table(self.labels[codes, column])
-        if self.from_text is not None:
-            known = known + self.from_text(self.text[codes])
-        return known
+        return self._sum(self.ids(rows), self.text[codes], self.labels[codes])
 
     def forward(self, codes: Tensor) -> Tensor:
-        known = self.inputs(codes)
+        return self._mixed(self.inputs(codes))
+
+    def of_content(self, columns: Tensor, values: Tensor, labels: Tensor) -> Tensor:
+        """Vectors of items without an id: content as ``columns`` and ``values`` [B, W], ``labels`` [B, 3] → [B, D]."""
+        weights = values * (columns >= 0)
+        text = (weights[:, None] @ self.directions[columns.clamp(min=0)]).squeeze(1)
+        return self._mixed(self._sum(self.ids.weight[UNKNOWN], text, labels))
+
+    def _sum(self, known: Tensor, text: Tensor, labels: Tensor) -> Tensor:
+        for column, table in enumerate(self.tables):
+            known = known + table(labels[..., column])
+        return known if self.from_text is None else known + self.from_text(text)
+
+    def _mixed(self, known: Tensor) -> Tensor:
         return functional.normalize(known + self.mix(known), dim=-1)
 
 
@@ -121,7 +133,7 @@ class QueryTower(nn.Module):
         attention = appeal + self.place_weight(places)[:, 0] + self.age_weight * elapsed
         attention = attention + self.event_weight(events.clamp(0, self.event_weight.num_embeddings - 1))[..., 0]
         shares = attention.masked_fill(~real, -1e9).softmax(dim=1) * real  # all zero for an empty history
-        pooled = (shares[..., None] * known).sum(dim=1)
+        pooled = (shares[:, None] @ known).squeeze(1)
         latest = known[:, -1] * real[:, -1:]
         hour, weekday = hour_and_weekday(now)
         context = self.hour(hour) + self.weekday(weekday) + self.pause(elapsed[:, -1:] / 10)
@@ -153,7 +165,8 @@ class InBatch(nn.Module):
         self.uniform = uniform
         self.heat = heat
         self.register_buffer("shares", torch.from_numpy(shares), persistent=False)  # [I] of the training events
-        self.register_buffer("candidates", torch.from_numpy(candidates), persistent=False)  # codes of items to draw
+        # codes of the items to draw: the touched ones
+        self.register_buffer("candidates", torch.from_numpy(candidates), persistent=False)
 
     def forward(self, batch: Examples) -> Tensor:
         towers = self.network
@@ -162,8 +175,10 @@ class InBatch(nn.Module):
         known = towers.items.inputs(held)
         appeal = towers.queries.attend(known)[:, 0]
         real = batch.items >= 0
+        # embedding: the gradient of an index is several times slower
+        held_by, their_appeal = functional.embedding(places, known), functional.embedding(places, appeal[:, None])
         queries = towers.queries(
-            known[places], appeal[places], real, batch.events, batch.ages, batch.now, batch.attributes
+            held_by, their_appeal[..., 0], real, batch.events, batch.ages, batch.now, batch.attributes
         )
         drawn = self.candidates[torch.randint(len(self.candidates), (self.uniform,), device=queries.device)]
         items = torch.cat([batch.targets, drawn])
@@ -198,6 +213,17 @@ class HistoryQuery(QueryModule):
         return query
 
 
+class NewItem(ItemModule):
+    """The item tower for items that nobody has touched, as it is exported."""
+
+    def __init__(self, tower: ItemTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, columns: Tensor, values: Tensor, labels: Tensor) -> Tensor:
+        return self.tower.of_content(columns, values, labels)
+
+
 @dataclass(kw_only=True, eq=False)
 class TwoTower(NeuralModel):
     """Vectors for items from id and content, for queries from history and context; all of length 1.
@@ -210,13 +236,14 @@ class TwoTower(NeuralModel):
     width: int = 64
     text_width: int = 64
     dropout: float = 0.1
-    id_dropout: float = 0.1
+    id_dropout: float = 0.3
     temperature: float = 0.1
     uniform_negatives: int = 256
     examples_per_user: int = 10
     batch_size: int = 512
     learning_rate: float = 2e-3
-    max_epochs: int = 30
+    max_epochs: int = 20
+    patience: int = 3
     network: Towers = field(init=False, repr=False)
     _vectors: NDArray[np.float32] = field(init=False, repr=False)
     _query: HistoryQuery = field(init=False, repr=False)
@@ -234,6 +261,12 @@ class TwoTower(NeuralModel):
     def query_module(self) -> QueryModule:
         return self._query
 
+    def new_items(self) -> tuple[ItemModule, ItemReader, NDArray[np.int64]] | None:
+        tower = self.network.items
+        if tower.from_text is None:
+            return None
+        return NewItem(tower), item_reader(self.catalogue), np.flatnonzero((tower.id_rows == UNKNOWN).numpy())
+
     def _learn(self, log: InteractionLog, valid: Fold | None) -> None:
         counts = log.item_counts()
         features = ItemFeatures.of(self.catalogue, self.text_width, self.seed)
@@ -244,7 +277,7 @@ class TwoTower(NeuralModel):
         objective = InBatch(
             self.network,
             (counts / counts.sum()).astype(np.float32),
-            np.flatnonzero(self.candidates),
+            np.flatnonzero(counts > 0),
             self.uniform_negatives,
             self.temperature,
         )
@@ -269,7 +302,7 @@ class TwoTower(NeuralModel):
 
     def _build(self, arrays: Arrays) -> nn.Module:
         sizes = tuple(len(arrays[f"items.tables.{column}.weight"]) for column in range(arrays["items.labels"].shape[1]))
-        features = ItemFeatures(arrays["items.text"], arrays["items.labels"], sizes)
+        features = ItemFeatures(arrays["items.text"], arrays["items.labels"], sizes, arrays["items.directions"])
         attributes = [name for name in arrays if name.startswith("queries.attributes.")]
         attribute_sizes = [len(arrays[f"queries.attributes.{column}.weight"]) for column in range(len(attributes))]
         n_events = len(arrays["queries.event_weight.weight"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
-from recsys_lab.data.features import content_matrix
+from recsys_lab.data.features import content_rows, content_space, entries
+from serving_min.new_items import ItemReader
 
 PRICE_BUCKETS = 10
 HOURS, WEEKDAYS = 24, 7
@@ -22,11 +24,13 @@ class ItemFeatures:
     """The catalogue's content by item code; a row of zeros where nothing is known.
 
     ``labels`` are codes of category, brand and price bucket, each below its entry of ``sizes``.
+    ``directions`` take the content of any item, C columns, to its ``text``.
     """
 
     text: NDArray[np.float32]  # [I, F], F = 0 where the shop has no content
     labels: NDArray[np.int64]  # [I, 3], 0 = unknown
     sizes: tuple[int, ...]
+    directions: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [C, F]
 
     @classmethod
     def of(cls, catalogue: Catalogue, width: int, seed: int) -> ItemFeatures:
@@ -34,10 +38,14 @@ class ItemFeatures:
         category, categories = catalogue.categories(columns.CATEGORY)
         brand, brands = catalogue.categories(columns.BRAND)
         price = price_buckets(catalogue.numbers(columns.PRICE))
+        listed = entries(catalogue)
+        content = content_rows(content_space(listed), listed)
+        directions = main_directions(content, width, seed)
         return cls(
-            text=main_directions(catalogue, width, seed),
+            text=(content @ directions).astype(np.float32),
             labels=np.stack([category, brand, price], axis=1).astype(np.int64),
             sizes=(len(categories), len(brands), PRICE_BUCKETS + 1),
+            directions=directions,
         )
 
     @property
@@ -47,26 +55,42 @@ class ItemFeatures:
         return found
 
 
-def main_directions(catalogue: Catalogue, width: int, seed: int) -> NDArray[np.float32]:
-    """The content matrix's ``width`` first singular directions, elements about 1 in size, [I, F]."""
+def item_reader(catalogue: Catalogue) -> ItemReader:
+    """How the entry of a new item is read, if it is to mean what ``ItemFeatures.of`` this catalogue means."""
+    prices = price_edges(catalogue.numbers(columns.PRICE))
+    return ItemReader(
+        content=content_space(entries(catalogue)),
+        categories=tuple(catalogue.categories(columns.CATEGORY)[1]),
+        brands=tuple(catalogue.categories(columns.BRAND)[1]),
+        price_edges=None if prices is None else tuple(prices.tolist()),
+    )
+
+
+def main_directions(content: sparse.csr_array, width: int, seed: int) -> NDArray[np.float32]:
+    """The first ``width`` right singular vectors of ``content`` [I, C], scaled so that its products with
+    them are about 1 in size, [C, F]."""
     from sklearn.utils.extmath import randomized_svd
 
-    content = content_matrix(catalogue)
     width = min(width, *content.shape)
     if width == 0:
-        return np.zeros((len(catalogue), 0), np.float32)
-    left, strengths, _ = randomized_svd(content, width, random_state=seed)
-    directions: NDArray[np.float32] = (left * strengths * np.sqrt(width)).astype(np.float32)
+        return np.zeros((content.shape[1], 0), np.float32)
+    _, _, right = randomized_svd(content, width, random_state=seed)
+    directions: NDArray[np.float32] = (right.T * np.sqrt(width)).astype(np.float32)
     return directions
 
 
 def price_buckets(prices: NDArray[np.float64]) -> NDArray[np.int64]:
     """1 … PRICE_BUCKETS by quantile, 0 where the price is unknown, [I]."""
-    known = np.isfinite(prices)
-    if not known.any():
+    edges = price_edges(prices)
+    if edges is None:
         return np.zeros(len(prices), np.int64)
-    edges = np.quantile(prices[known], np.linspace(0, 1, PRICE_BUCKETS + 1)[1:-1])
-    return np.where(known, 1 + np.searchsorted(edges, prices), 0)
+    return np.where(np.isfinite(prices), 1 + np.searchsorted(edges, prices), 0)
+
+
+def price_edges(prices: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The quantiles between the buckets; None where no price is known."""
+    known = prices[np.isfinite(prices)]
+    return np.quantile(known, np.linspace(0, 1, PRICE_BUCKETS + 1)[1:-1]) if len(known) else None
 
 
 def hour_and_weekday(now: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,3 +13,9 @@ class QueryModule(nn.Module):
     """
 
     inputs: tuple[EncoderInput, ...]
+
+
+class ItemModule(nn.Module):
+    """The graph from what a catalogue says of a new item to its vector: ``forward`` takes ``columns`` [B, W],
+    ``values`` [B, W] and ``labels`` [B, 3], as ``serving_min.new_items.ItemReader`` reads them, and gives [B, D].
+    """

@@ -56,7 +56,8 @@ def test_prices_fall_into_quantile_buckets() -> None:
 
 
 def test_one_price_for_all_is_one_bucket() -> None:
-    assert content_matrix(catalogue(price=[3.0] * 4)).shape == (4, 1)
+    matrix = content_matrix(catalogue(price=[3.0] * 4))
+    np.testing.assert_allclose((matrix @ matrix.T).toarray(), 1)
 
 
 def test_only_the_most_frequent_words_are_kept() -> None:

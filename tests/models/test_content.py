@@ -77,3 +77,19 @@ def test_a_history_without_any_vector_is_answered_by_the_fallback():
     )
     model = Content(dimensions=2).fit(log, catalogue=catalogue)
     assert model.recommend(Queries.from_histories([[3], [0]]), 2).filled.all(axis=1).tolist() == [True, False]
+
+
+def test_images_count_beside_the_words() -> None:
+    """All titles are alike; only the pictures, of which item 3 has none, tell the items apart."""
+    pictures = [[1.0, 0.0], [2.0, 0.1], [0.0, 1.0], None]
+    frame = {"item_id": list("abcd"), "title": ["lamp"] * 4, "image_vector": pictures}
+    log = InteractionLog.from_events(np.array([0, 0]), np.array([0, 1]), np.arange(2), n_items=4)
+    model = Content(image_weight=1.0).fit(log, catalogue=Catalogue(pd.DataFrame(frame)))
+    scores = model.score(ask([[0]]))[0]
+    np.testing.assert_allclose(scores[[0, 2, 3]], [1, 0.5, np.sqrt(0.5)], rtol=1e-6)
+    assert scores[1] == pytest.approx((1 + 2 / np.hypot(2, 0.1)) / 2)
+
+
+def test_a_folder_without_a_text_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"text_model: .* has no tokenizer\.json"):
+        Content(text_model=str(tmp_path)).fit(checkerboard(), catalogue=colours())
