@@ -30,7 +30,7 @@ def whole_folder(final: Path) -> Iterator[Path]:
 
     Until then it is called ``.partial-<name>-<pid>`` beside ``final``: no reader looks at dotted names,
     and what a killed process left behind is removed by the next writer in that place.
-    Raises FileExistsError when ``final`` is there already.
+    Raises FileExistsError when ``final`` is there already, or another process has made it meanwhile.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     _sweep(final.parent)
@@ -41,9 +41,18 @@ def whole_folder(final: Path) -> Iterator[Path]:
     try:
         yield partial
         _flush(partial)
-        partial.rename(final)
+        _rename(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _rename(partial: Path, final: Path) -> None:
+    try:
+        partial.rename(final)
+    except OSError as error:  # a folder that is not empty is no FileExistsError to the system
+        if final.exists():
+            raise FileExistsError(final) from error
+        raise
 
 
 def _flush(folder: Path) -> None:

@@ -35,6 +35,18 @@ def test_a_finished_folder_is_never_overwritten(tmp_path):
         pass
 
 
+def test_of_two_writers_of_one_folder_the_second_is_told(tmp_path):
+    final = tmp_path / "run"
+    writer = whole_folder(final)
+    (writer.__enter__() / "a.txt").write_text("late")
+    final.mkdir()
+    (final / "a.txt").write_text("early")  # as another process would, meanwhile
+    with pytest.raises(FileExistsError):
+        writer.__exit__(None, None, None)
+    assert (final / "a.txt").read_text() == "early"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_a_killed_writer_leaves_no_final_name_and_the_next_one_sweeps(tmp_path):
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom recsys_lab.atomic import whole_folder\n"
