@@ -29,17 +29,6 @@ class Windows(NamedTuple):
     gaps: Tensor  # [B, T] seconds until the item that came next
 
 
-class Examples(NamedTuple):
-    """Histories as a query would see them, and the one item that came next."""
-
-    items: Tensor  # [B, T]
-    events: Tensor  # [B, T]
-    ages: Tensor  # [B, T] seconds before ``now``
-    now: Tensor  # [B] epoch seconds of the event to predict
-    attributes: Tensor  # [B, A]
-    targets: Tensor  # [B]
-
-
 def left_padded(values: NDArray[Any], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[Any]:
     """Row s holds ``values[starts[s]:ends[s]]`` at its right end and -1 before it, [S, longest]."""
     source = ends[:, None] - np.arange(int((ends - starts).max(initial=0)), 0, -1)
@@ -124,57 +113,6 @@ class WindowBatches:
             events=_tensor(left_padded(self.log.events, starts, ends - 1)),
             targets=_tensor(left_padded(self.wanted, starts + 1, ends)),
             gaps=torch.from_numpy(left_padded(self.gaps, starts, ends - 1)),
-        )
-
-
-@dataclass
-class ExampleBatches:
-    """One pass per ``iter``: up to ``per_user`` random events of each user, each with the history before it.
-
-    A user's first event is never asked for. Passes are shuffled as in ``WindowBatches``.
-    """
-
-    log: InteractionLog
-    length: int
-    batch_size: int
-    seed: int
-    per_user: int
-    skip: NDArray[np.bool_] | None = None
-    passes: int = 0
-
-    def __post_init__(self) -> None:
-        asked = np.ones(len(self.log), np.bool_) if self.skip is None else ~self.skip
-        offsets = self.log.offsets
-        asked[offsets[:-1][np.diff(offsets) > 0]] = False
-        self.asked = np.flatnonzero(asked)
-        _, self.sizes = np.unique(self.log.users[self.asked], return_counts=True)
-
-    def __len__(self) -> int:
-        return -(-int(np.minimum(self.sizes, self.per_user).sum()) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Examples]:
-        rng = np.random.default_rng([self.seed, self.passes])
-        self.passes += 1
-        # shuffled within each user; the first ``per_user`` of each are this pass's
-        shuffled = self.asked[np.lexsort((rng.random(len(self.asked)), self.log.users[self.asked]))]
-        rank = np.arange(len(shuffled)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
-        chosen = rng.permutation(shuffled[rank < self.per_user])
-        for start in range(0, len(chosen), self.batch_size):
-            yield self._batch(chosen[start : start + self.batch_size])
-
-    def _batch(self, at: NDArray[np.int64]) -> Examples:
-        log = self.log
-        users, now = log.users[at], log.times[at]
-        starts = np.maximum(log.offsets[users], at - self.length)
-        items = left_padded(log.items, starts, at)
-        ages = np.where(items == PADDING, 0, now[:, None] - left_padded(log.times, starts, at))
-        return Examples(
-            items=_tensor(items),
-            events=_tensor(left_padded(log.events, starts, at)),
-            ages=torch.from_numpy(ages.astype(np.float32)),
-            now=_tensor(now),
-            attributes=_tensor(log.attributes[users]),
-            targets=_tensor(log.items[at]),
         )
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.nn.sequences import ExampleBatches, WindowBatches, cut, left_padded, seen_before
+from recsys_lab.nn.sequences import WindowBatches, cut, left_padded, seen_before
 
 
 @pytest.fixture
@@ -79,37 +79,9 @@ def test_similar_lengths_share_a_batch() -> None:
     assert sorted(widths) == [1] * 4 + [8] * 4
 
 
-def test_examples_are_what_a_query_would_have_seen(log: InteractionLog) -> None:
-    (batch,) = ExampleBatches(log, length=2, batch_size=99, seed=0, per_user=9)
-    rows = {
-        now: (items, ages, target)
-        for items, ages, now, target in zip(
-            batch.items.tolist(), batch.ages.tolist(), batch.now.tolist(), batch.targets.tolist(), strict=True
-        )
-    }
-    assert rows == {
-        1: ([-1, 10], [0, 1], 11),
-        2: ([10, 11], [2, 1], 12),
-        3: ([11, 12], [2, 1], 13),
-        4: ([12, 13], [2, 1], 14),
-        7: ([-1, 30], [0, 1], 31),
-        8: ([30, 31], [2, 1], 30),
-    }
-    assert batch.attributes.shape == (6, 0)
-
-
-def test_examples_per_user_are_limited_and_change_from_pass_to_pass(log: InteractionLog) -> None:
-    batches = ExampleBatches(log, length=2, batch_size=2, seed=0, per_user=1)
-    passes = [sorted(target for batch in batches for target in batch.targets.tolist()) for _ in range(20)]
-    assert len(batches) == 1
-    assert all(len(found) == 2 and found[0] < 20 < found[1] for found in passes)
-    assert {found[0] for found in passes} == {11, 12, 13, 14}
-
-
-@pytest.mark.parametrize("kind", ["windows", "examples"])
-def test_the_same_seed_gives_the_same_passes(log: InteractionLog, kind: str) -> None:
+def test_the_same_seed_gives_the_same_passes(log: InteractionLog) -> None:
     def first_two(seed: int) -> list[object]:
-        batches = WindowBatches(log, 1, 2, seed) if kind == "windows" else ExampleBatches(log, 2, 2, seed, per_user=2)
+        batches = WindowBatches(log, 1, 2, seed)
         return [[batch.targets.tolist() for batch in batches] for _ in range(2)]
 
     one, two = first_two(1)
