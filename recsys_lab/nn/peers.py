@@ -75,8 +75,8 @@ def beside(place: Place, trainer: pl.Trainer, work: tuple[Any, ...]) -> Iterator
     finally:
         torch.set_num_threads(threads)
         for other in others:
-            other.kill()
-            other.wait()
+            with other:
+                other.kill()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 

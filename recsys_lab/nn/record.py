@@ -56,8 +56,8 @@ class Record(pl.Callback):
         torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0]))
         self._losses, self._began = [], time.perf_counter()
 
-    def on_train_batch_end(self, _trainer: Any, _module: Any, outputs: Any, _batch: Any, _index: int) -> None:
-        self._losses.append(outputs["loss"].detach())
+    def on_train_batch_end(self, trainer: Any, _module: Any, outputs: Any, _batch: Any, _index: int) -> None:
+        self._losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)  # Lightning divides by it
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
         loss = float(trainer.strategy.reduce(torch.stack(self._losses).mean(), reduce_op="mean"))
@@ -72,7 +72,7 @@ class Record(pl.Callback):
             entry[SCORE] = trainer.strategy.broadcast(score)
         self.curve.append({**entry, "seconds": time.perf_counter() - self._began})
         shown = {name: value for name, value in entry.items() if name != "epoch"}
-        self.module.log_dict(shown, prog_bar=True, rank_zero_only=True)
+        self.module.log_dict(shown, prog_bar=True, sync_dist=trainer.world_size > 1)
         trainer.should_stop = self.is_over
         if self.is_over and self.validate is None and self.module.average is not None:
             with self.module.average.in_place():
