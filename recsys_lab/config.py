@@ -138,16 +138,40 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     assert isinstance(tree, dict)
     named = {str(key): value for key, value in tree.items()}
     check_root(named)
-    model = {**named["model"], **_params(named, choices["model"], overrides)}
+    model = _merged(_with_members(named, overrides), _params(named, choices["model"], named["model"], overrides))
     return Config({**named, "model": model}, tuple(overrides), conf_dir, choices)
 
 
-def _params(tree: Mapping[str, Any], model: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """What ``params`` says about ``model``, less what the overrides say themselves."""
+def _params(
+    tree: Mapping[str, Any], model: str, settings: Mapping[str, Any], overrides: Sequence[str], node: str = "model"
+) -> dict[str, Any]:
+    """What ``params`` says about ``model``, whose settings are at ``node``, less what the overrides say themselves."""
     params = tree["params"].get(model) or {}
-    unknown = set(params) - set(tree["model"])
+    unknown = set(params) - set(settings)
     if unknown:
-        known = sorted(set(tree["model"]) - {"_target_"})
+        known = sorted(set(settings) - {"_target_"})
         raise ConfigError(f"params.{model}: no such setting {sorted(unknown)}; it has {known}")
     said = {override.lstrip("+").partition("=")[0] for override in overrides}
-    return {name: value for name, value in params.items() if f"model.{name}" not in said}
+    return {name: value for name, value in params.items() if f"{node}.{name}" not in said}
+
+
+def _with_members(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The model's settings; what ``params`` says about a model holds for it as a member of another, too."""
+    members = {}
+    for name, member in (tree["model"].get("members") or {}).items():
+        kind = str(member.get("_target_")).split(".")[-2:][0]  # a model's file is called like its yaml
+        members[name] = _merged(member, _params(tree, kind, member, overrides, f"model.members.{name}"))
+    return {**tree["model"], **({"members": members} if members else {})}
+
+
+def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` with ``changes``, mapping by mapping."""
+    return {
+        **settings,
+        **{
+            name: _merged(settings[name], value)
+            if isinstance(value, Mapping) and isinstance(settings.get(name), Mapping)
+            else value
+            for name, value in changes.items()
+        },
+    }

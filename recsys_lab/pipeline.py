@@ -45,8 +45,9 @@ __all__ += ["prepare", "report", "train", "tune"]
 
 Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
-# of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions
-SHARED_CODE = ("queries.py", "rerank.py", "recency.py", "sessions.py")
+# of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions; second stages
+SHARED_CODE = ("queries.py", "rerank.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
+SHARED_CODE += ("features.py", "ranking.py", "trees.py")
 
 
 def prepare(config: Config) -> Dataset:
@@ -86,11 +87,7 @@ def fit(
     if not split.refit:
         return model.fit(test.train, catalogue=test.catalogue, valid=valid)
     model.fit(valid.train, catalogue=valid.catalogue, valid=valid)
-    final = type(model)(**{**model.params(), "max_epochs": model.best_epoch})
-    final.folder = None if folder is None else folder / "refit"
-    final.fit(test.train, catalogue=test.catalogue)
-    final.history = model.history
-    return final
+    return model.refit(test.train, test.catalogue, folder=None if folder is None else folder / "refit")
 
 
 def train(

@@ -18,7 +18,7 @@ from serving_min.recency import Recency
 FORMAT: Final = 1
 FILE_NAME = "manifest.json"
 
-Kind = Literal["vector", "neighbours", "sessions", "static"]
+Kind = Literal["vector", "neighbours", "sessions", "static", "hybrid", "ranker"]
 EncoderInput = Literal["items", "events", "ages", "now", "attributes"]
 ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
 

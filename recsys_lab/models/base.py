@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, ModelError, NotFittedError
+from serving_min.manifest import Kind
 from serving_min.queries import Queries
 from serving_min.recency import Recency
 from serving_min.rerank import TopK, fill, speaks, top_k
@@ -43,7 +44,7 @@ class Recommender(ABC):
     for an empty history all of them, as the server does.
     """
 
-    kind: ClassVar[Literal["vector", "neighbours", "sessions", "static"] | None]  # None: no bundle can hold it
+    kind: ClassVar[Kind | None]  # None: no bundle can hold it
 
     catalogue: Catalogue
     popularity: NDArray[np.float32]  # [I] the fallback's scores: recency-weighted event counts
@@ -96,11 +97,7 @@ class Recommender(ABC):
         order = order[allowed[order]]
         blocks = []
         for _, block in queries.batches(max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))):
-            scores = self.score(block)
-            if not allowed.all():
-                scores[:, ~allowed] = -np.inf
-            if exclude_seen:
-                scores[block.rows, block.items] = -np.inf
+            scores = self.score_within(block, allowed, exclude_seen=exclude_seen)
             barred = [
                 block.items[start:end] if exclude_seen else block.items[:0]
                 for start, end in zip(block.offsets[:-1], block.offsets[1:], strict=True)
@@ -117,6 +114,29 @@ class Recommender(ABC):
     @abstractmethod
     def score(self, queries: Queries) -> NDArray[np.float32]:
         """A fresh array [Q, I] that the caller may overwrite; -inf where there is no opinion."""
+
+    def score_within(self, queries: Queries, allowed: NDArray[np.bool_], *, exclude_seen: bool) -> NDArray[np.float32]:
+        """``score`` with -inf where an item may not be in the list: outside ``allowed`` [I], or seen."""
+        scores = self.score(queries)
+        if not allowed.all():
+            scores[:, ~allowed] = -np.inf
+        if exclude_seen:
+            scores[queries.rows, queries.items] = -np.inf
+        return scores
+
+    def refit(self, train: InteractionLog, catalogue: Catalogue | None = None, *, folder: Path | None = None) -> Self:
+        """A new model with the same settings, fitted on ``train`` for as many epochs as validation chose here.
+
+        It keeps this one's training curve, which says why.
+        """
+        settings = self.params()
+        if "max_epochs" in settings:
+            settings["max_epochs"] = max(1, self.best_epoch)
+        again = type(self)(**settings)
+        again.folder = folder
+        again.fit(train, catalogue=catalogue)
+        again.history = self.history or again.history
+        return again
 
     def save(self, folder: Path) -> None:
         """Write ``model.json``, ``arrays.safetensors`` and ``items.parquet``. Raises ModelError if that fails."""
@@ -142,6 +162,9 @@ class Recommender(ABC):
         module, _, name = str(described["class"]).rpartition(".")
         if not str(described["class"]).startswith(tuple(allowed)) and (module, name) != (cls.__module__, cls.__name__):
             raise ModelError(f"{folder}: class {module}.{name} is not under allowed_targets {list(allowed)}")
+        for target in _targets(described["params"]):
+            if not target.startswith((*allowed, "recsys_lab.")):
+                raise ModelError(f"{folder}: class {target} is not under allowed_targets {list(allowed)}")
         try:
             found = getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
@@ -291,6 +314,15 @@ def recent_popularity(
     if window_days is not None:
         counted[ages > window_days] = 0
     return np.bincount(train.items, weights=counted, minlength=train.n_items).astype(np.float32)
+
+
+def _targets(settings: Any) -> Iterator[str]:
+    """The classes that nested settings name: those of a composite's members."""
+    if isinstance(settings, dict):
+        if "_target_" in settings:
+            yield str(settings["_target_"])
+        for child in settings.values():
+            yield from _targets(child)
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

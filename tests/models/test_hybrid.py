@@ -1,0 +1,102 @@
+"""Lists joined: whom the weights trust, and what a bundle or a file must not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys_lab.data.log import InteractionLog
+from recsys_lab.errors import ConfigError
+from recsys_lab.models.ease import EASE
+from recsys_lab.models.hybrid import Hybrid, likeliest
+from recsys_lab.models.itemknn import ItemKNN
+from recsys_lab.models.popular import Popular
+from recsys_lab.models.recbole import RecBole
+from recsys_lab.models.repeat import Repeat
+from serving_min.blend import Blend
+from serving_min.opinions import Opinion
+from serving_min.queries import Queries
+from tests.models.conformance import DAY, RecommenderConformance
+
+MEMBERS = {"ease": EASE(regularization=1.0), "itemknn": ItemKNN()}
+
+
+class TestHybridOfScores(RecommenderConformance):
+    model = Hybrid
+    settings = {"members": MEMBERS, "days": 1.0, "lengths": [2], "exclude_seen": True}
+
+
+class TestHybridOfRanks(RecommenderConformance):
+    model = Hybrid
+    settings = {"members": MEMBERS, "by": "ranks", "weights": "equal"}
+
+
+def opinion(codes: list[int], scores: list[float], edge: float = 0.0) -> Opinion:
+    return Opinion(np.array(codes, np.int32), np.array(scores), edge)
+
+
+def test_reciprocal_ranks_by_hand() -> None:
+    blend = Blend(np.ones((1, 2)), (), "ranks", 1.0)
+    codes, scores = blend.judge(
+        Queries.from_histories([[0]]), [opinion([4, 2, 7], [9.0, 5.0, 5.0]), opinion([2, 9], [0.5, 0.1])]
+    )
+    # 4: 1/2; 2: 1/3 + 1/2; 7 ties with 2: 1/3; 9: 1/3
+    assert codes.tolist() == [2, 4, 7, 9]
+    np.testing.assert_allclose(scores, [5 / 6, 1 / 2, 1 / 3, 1 / 3], rtol=1e-6)
+
+
+def test_scores_run_from_the_edge_to_the_top_and_short_histories_have_weights_of_their_own() -> None:
+    blend = Blend(np.array([[1.0, 0.0], [0.5, 0.5]]), (2,), "scores", 60.0)
+    opinions = [opinion([3, 1], [5.0, 3.0], edge=1.0), opinion([6], [0.2])]
+    assert [array.tolist() for array in blend.judge(Queries.from_histories([[0, 0]]), opinions)] == [[1, 3], [0.5, 1.0]]
+    codes, scores = blend.judge(Queries.from_histories([[0, 0, 0]]), opinions)
+    assert (codes.tolist(), scores.tolist()) == ([1, 3, 6], [0.25, 0.5, 0.5])
+
+
+def test_the_weights_find_the_member_that_knows() -> None:
+    rng = np.random.default_rng(0)
+    questions = []
+    for _ in range(60):
+        target = np.zeros(8)
+        target[rng.integers(8)] = 1
+        questions.append((np.column_stack([target + 0.1 * rng.random(8), rng.random(8)]), target))
+    knows, guesses = likeliest(questions, 2)
+    assert knows > 20 * guesses
+    assert likeliest([], 3).tolist() == [1, 1, 1]
+
+
+def test_who_buys_again_is_trusted_when_repeats_count() -> None:
+    """Everybody buys one item of their own daily, and another at random: repeats are right, what is popular is not."""
+    rng = np.random.default_rng(1)
+    users, days, own = 80, 12, rng.integers(0, 40, 80)
+    who = np.repeat(np.arange(users), 2 * days)
+    what = np.stack([np.repeat(own, days), rng.integers(0, 40, users * days)], axis=1).ravel()
+    when = np.tile(np.repeat(np.arange(days) * DAY, 2), users) + 1
+    log = InteractionLog.from_events(who, what, when, n_items=40)
+    model = Hybrid(members={"popular": Popular(), "repeat": Repeat()}, days=2.0, folds=2, lengths=[]).fit(log)
+    popular, repeat = model.blend.weights[0]
+    assert repeat > 3 * popular
+    lists = model.recommend(log.histories(int(when.max()) + DAY), 1, exclude_seen=False)
+    assert (lists.items[:, 0] == own).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "names no model"),
+        ({"members": {"a b": Popular()}}, "cannot name files"),
+        ({"members": {"recbole": RecBole()}}, "cannot answer inside a bundle"),
+        ({"members": {"inner": Hybrid(members=MEMBERS)}}, "cannot answer inside a bundle"),
+        ({"members": {"odd": {"_target_": "recsys_lab.models.ease.inverse"}}}, "is no model"),
+        ({"members": {"odd": {"_target_": "recsys_lab.nowhere.EASE"}}}, "cannot be imported"),
+        ({"members": MEMBERS, "by": "votes"}, "scores, ranks"),
+        ({"members": MEMBERS, "weights": "guessed"}, "learned, equal"),
+        ({"members": MEMBERS, "lengths": [5, 2]}, "ascend"),
+        ({"members": MEMBERS, "depth": 0}, "1 or more"),
+        ({"members": MEMBERS, "days": 0.0}, "time span"),
+        ({"members": MEMBERS, "smoothing": -1.0}, "0 or more"),
+    ],
+)
+def test_what_cannot_work_is_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Hybrid(**settings)
