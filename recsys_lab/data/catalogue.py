@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ class Catalogue:
 
         Raises SchemaError when the lists are of different lengths.
         """
-        given = self.frame.get(column, [])
+        given: Any = self.frame.get(column, [])
         rows = [code for code, value in enumerate(given) if isinstance(value, list | tuple | np.ndarray)]
         lengths = {len(given[code]) for code in rows}
         if len(lengths) > 1:

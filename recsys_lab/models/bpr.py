@@ -102,7 +102,7 @@ class BPR(VectorModel):
                 batch = matrix[order[start : start + self.batch_users]]
                 loss = self._loss(batch.indptr, batch.indices, said, shown, bias, touched, random)
                 optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
                 total += loss.item() * batch.shape[0] / len(users)
             self.history.append({"loss": total})

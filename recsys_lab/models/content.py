@@ -93,7 +93,7 @@ class Content(VectorModel):
             read = [f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)]
             parts.append(self.text_model_weight * text_vectors(read, self.text_model))
         self.vectors = unit(np.concatenate(parts, axis=1))
-        self.candidates = self.vectors.any(axis=1)
+        self.candidates = (self.vectors != 0).any(axis=1)
         if not self.candidates.any():
             raise ModelError(
                 "content: no item has a title, text, category, brand or price, nor an image_vector; "

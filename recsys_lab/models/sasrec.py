@@ -116,9 +116,9 @@ class LatestPosition(QueryModule):
 class SASRec(NeuralModel):
     """The next item from the order of the last ``max_history`` events.
 
-    Network: ``blocks`` layers of the kind ``block`` (``prenorm``, ``postnorm``, ``original`` as published, ``ligr`` with
-    gates), ``feed_forward`` times as wide inside. ``table_dropout`` drops from the item vectors, for input and output
-    alike. ``use_events`` tells views from purchases, ``use_gaps`` a pause of minutes from one of months,
+    Network: ``blocks`` layers of the kind ``block`` (``prenorm``, ``postnorm``, ``original`` as published, ``ligr``
+    with gates), ``feed_forward`` times as wide inside. ``table_dropout`` drops from the item vectors, for input
+    and output alike. ``use_events`` tells views from purchases, ``use_gaps`` a pause of minutes from one of months,
     ``use_features`` adds what the catalogue says of an item to its vector: then items without any event are
     candidates too, if anything is known about them. ``temperature`` above 0 compares directions only, divided by it.
 

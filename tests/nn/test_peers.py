@@ -97,5 +97,5 @@ def test_more_processes_than_batches_are_refused() -> None:
 
 
 def test_sparse_gradients_are_refused_among_processes() -> None:
-    with pytest.raises(ConfigError, match="trainer.devices=1"):
+    with pytest.raises(ConfigError, match=r"trainer\.devices=1"):
         train(Line(), Numbered(), Recipe(trainer=TWO, optimizer="rowwise_adam"))
