@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from recsys_lab.runs import find_run, list_runs
 from tests.test_cli import QUIET, ROOT, SMALL
 
 PATIENCE = 120  # seconds
+SASREC = ["model.width=16", "model.max_history=10", "model.batch_size=64"]
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -52,6 +55,30 @@ def test_a_killed_training_is_no_run(tmp_path):
     assert start(tmp_path, "train", "model=ease", *SMALL).wait(PATIENCE) == 0
     assert find_run(runs, "latest").model == "ease"
     assert not list(runs.glob(".partial-*"))
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_end(tmp_path):
+    """Killed while it looks for the number of epochs, and again while it trains on all data."""
+    words = ["train", "model=sasrec", *SASREC, "model.max_epochs=8", "model.patience=4", "model.average=0.9"]
+    words += [*SMALL, *QUIET]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    assert start(whole, *words).wait(PATIENCE) == 0
+    runs = broken / "experiments" / "runs"
+    for stage in ("training.safetensors", "refit/training.safetensors"):
+        kill_when(start(broken, *words), lambda stage=stage: any(runs.glob(f".unfinished-*/{stage}")))
+        assert list_runs(runs) == []
+    assert start(broken, *words).wait(PATIENCE) == 0
+    assert not list(runs.glob(".unfinished-*"))
+
+    expected, found = (find_run(folder / "experiments" / "runs", "latest") for folder in (whole, broken))
+    assert found.metrics == expected.metrics
+    assert [entry["valid_ndcg@10"] for entry in found.curve] == [entry["valid_ndcg@10"] for entry in expected.curve]
+    weights = [load_file(run.folder / "model" / "arrays.safetensors") for run in (expected, found)]
+    for name, array in weights[0].items():
+        np.testing.assert_array_equal(array, weights[1][name])
 
 
 def test_a_killed_preparation_is_no_data(tmp_path):
