@@ -15,20 +15,39 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from serving_min.blend import Blend
+from serving_min.composite import Composite, Judge
 from serving_min.content import Entry
 from serving_min.errors import BundleError
+from serving_min.features import HALF_LIVES, ItemFacts
 from serving_min.items import Items
-from serving_min.manifest import FaissIndex, Manifest, SessionIndex, TableIndex, read_manifest
+from serving_min.manifest import (
+    BlendIndex,
+    FaissIndex,
+    History,
+    Manifest,
+    RankingIndex,
+    SessionIndex,
+    TableIndex,
+    read_manifest,
+)
 from serving_min.neighbours import Neighbours
 from serving_min.new_items import ItemReader, NewItems
+from serving_min.opinions import Opinion
 from serving_min.queries import Queries
+from serving_min.ranking import Candidates, Ranking
 from serving_min.recency import Recency
 from serving_min.sessions import Sessions
+from serving_min.static import Static
+from serving_min.trees import Trees
 from serving_min.vectors import Vectors
 
 Arrays = dict[str, NDArray[Any]]
+Shapes = dict[str, tuple[type, int]]
+Part = Vectors | Neighbours | Sessions | Static
 
 PROBED = 16  # vectors that an index is asked for when it is loaded
 
@@ -41,7 +60,7 @@ class Bundle:
     items: Items
     popularity: NDArray[np.float32]  # [I] the fallback's scores
     candidates: NDArray[np.bool_]  # [I] items that the model may recommend
-    model: Vectors | Neighbours | Sessions | None
+    model: Part | Composite | None
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
 
     @classmethod
@@ -55,18 +74,13 @@ class Bundle:
         _must_be_whole(folder, manifest, verify)
         with _reading(folder / "items.arrow") as path:
             items = Items.read(path)
-        with _reading(folder / "fallback.npz") as path:
-            arrays = _arrays(path, {"scores": (np.float32, 1), "candidates": (np.bool_, 1)})
-            popularity, candidates = arrays["scores"], arrays["candidates"]
-            _must(len(popularity) == len(candidates) == len(items), f"not of the {len(items)} items of items.arrow")
-            _must(bool(np.isfinite(popularity).all()), "scores are not all finite")
-        model: Vectors | Neighbours | Sessions | None = None
-        if isinstance(manifest.index, TableIndex):
-            model = _read_neighbours(folder, manifest.index.recency, candidates)
-        elif isinstance(manifest.index, SessionIndex):
-            model = _read_sessions(folder, manifest.index, candidates)
-        elif isinstance(manifest.index, FaissIndex):
-            model = _read_vectors(folder, manifest, manifest.index, candidates)
+        popularity, candidates = _read_fallback(folder, len(items))
+        history, index = manifest.history, manifest.index
+        model: Part | Composite | None = None
+        if isinstance(index, BlendIndex | RankingIndex):
+            model = _read_composite(folder, index, history, len(items))
+        elif index is not None:
+            model = _read_part(folder, index, history, candidates)
         new_items = _read_new_items(folder, manifest.index) if manifest.item_encoder else None
         return cls(manifest, items, popularity, candidates, model, new_items)
 
@@ -87,6 +101,72 @@ def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
                     raise BundleError(f"{path}: damaged, its sha256 is not the manifest's")
         except OSError as error:
             raise BundleError(f"{path}: {error.strerror or error}") from error
+
+
+def _read_fallback(folder: Path, n_items: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    with _reading(folder / "fallback.npz") as path:
+        arrays = _arrays(path, {"scores": (np.float32, 1), "candidates": (np.bool_, 1)})
+        scores, candidates = arrays["scores"], arrays["candidates"]
+        _must(len(scores) == len(candidates) == n_items, f"not of the {n_items} items of items.arrow")
+        _must(bool(np.isfinite(scores).all()), "scores are not all finite")
+    return scores, candidates
+
+
+def _read_part(
+    folder: Path, index: FaissIndex | TableIndex | SessionIndex, history: History, candidates: NDArray[np.bool_]
+) -> Part:
+    if isinstance(index, TableIndex):
+        return _read_neighbours(folder, index.recency, candidates)
+    if isinstance(index, SessionIndex):
+        return _read_sessions(folder, index, candidates)
+    return _read_vectors(folder, history, index, candidates)
+
+
+def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: History, n_items: int) -> Composite:
+    parts: list[Part] = []
+    for member in index.members:
+        inside = folder / member.name
+        scores, candidates = _read_fallback(inside, n_items)
+        if member.index is None:
+            parts.append(Static(scores, candidates))
+        else:
+            own = replace(history, max_length=member.max_length, inputs=member.inputs)
+            parts.append(_read_part(inside, member.index, own, candidates))
+    second: Judge
+    if isinstance(index, BlendIndex):
+        second = Blend(np.array(index.weights), index.lengths, index.by, index.smoothing)
+    else:
+        facts = _read_facts(folder / "facts.npz", n_items)
+        names = tuple(member.name for member in index.members)
+        candidates_of = Candidates(names, index.depth, facts)
+        second = Ranking(candidates_of, _read_trees(folder / "trees.npz", index.features))
+        if n_items:
+            blank = Queries.from_histories([[0]], event_names=history.events)
+            nothing = Opinion(np.zeros(1, np.int32), np.ones(1), 0.0)
+            width = candidates_of.table(blank, [nothing] * len(names))[1].shape[1]
+            if width != index.features:
+                raise BundleError(f"{folder}: {width} features where the manifest says {index.features}")
+    return Composite(tuple(parts), index.depth, second)
+
+
+def _read_facts(path: Path, n_items: int) -> ItemFacts:
+    shapes = dict.fromkeys(("buyers", "again", "gap", "price"), (np.float32, 1))
+    shapes |= {"first": (np.int64, 1), "last": (np.int64, 1), "popularity": (np.float32, 2)}
+    with _reading(path):
+        arrays = _arrays(path, shapes)
+        for name, array in arrays.items():
+            _must(len(array) == n_items, f"{name} is not of the {n_items} items of items.arrow")
+            _must(bool(np.isfinite(array).all()), f"{name} is not all finite")
+        _must(arrays["popularity"].shape[1] == len(HALF_LIVES), f"popularity is not of {len(HALF_LIVES)} half-lives")
+        return ItemFacts(**arrays)
+
+
+def _read_trees(path: Path, features: int) -> Trees:
+    shapes = dict.fromkeys(("roots", "feature", "left", "right"), (np.int32, 1))
+    with _reading(path):
+        trees = Trees(**_arrays(path, {**shapes, "threshold": (np.float64, 1), "value": (np.float64, 1)}))
+        trees.check(features)
+        return trees
 
 
 def _read_neighbours(folder: Path, recency: Recency | None, candidates: NDArray[np.bool_]) -> Neighbours:
@@ -117,7 +197,7 @@ def _rows(path: Path, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int32
     return offsets, items, weights
 
 
-def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candidates: NDArray[np.bool_]) -> Vectors:
+def _read_vectors(folder: Path, history: History, described: FaissIndex, candidates: NDArray[np.bool_]) -> Vectors:
     import faiss
 
     with _reading(folder / "vectors.npz") as path:
@@ -145,11 +225,11 @@ def _read_vectors(folder: Path, manifest: Manifest, described: FaissIndex, candi
     with _reading(folder / "encoder.onnx") as path:
         encoder = _session(path)
         takes = {node.name for node in encoder.get_inputs()}
-        inputs = manifest.history.inputs
+        inputs = history.inputs
         _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
-        model = Vectors(encoder, inputs, manifest.history.max_length, index, codes, vectors, len(candidates), exact)
+        model = Vectors(encoder, inputs, history.max_length, index, codes, vectors, len(candidates), exact)
         if len(candidates):
-            blank = np.zeros((2, len(manifest.history.attributes)), np.int32)
+            blank = np.zeros((2, len(history.attributes)), np.int32)
             query = model.encode(Queries.from_histories([[0], [0, len(candidates) - 1]], attributes=blank))
             _must(query.shape == (2, described.dimension), f"its queries have shape {query.shape[1:]}")
             _must(query.dtype == np.float32, f"its queries are {query.dtype}, not float32")
@@ -177,7 +257,7 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def _arrays(path: Path, expected: dict[str, tuple[type, int]]) -> Arrays:
+def _arrays(path: Path, expected: Shapes) -> Arrays:
     """The named arrays of an npz file, each of the dtype and number of dimensions expected."""
     with np.load(path, allow_pickle=False) as stored:
         missing = expected.keys() - set(stored.files)

@@ -32,7 +32,7 @@ class Engine:
 
     def own_this_thread(self) -> None:
         """Keep FAISS to one thread in the calling thread: its setting holds in no other, and more only spin."""
-        if self.bundle.manifest.kind == "vector":
+        if any(name.endswith("items.faiss") for name in self.bundle.manifest.files):
             import faiss
 
             faiss.omp_set_num_threads(1)

@@ -12,12 +12,14 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from serving_min.blend import By
 from serving_min.errors import BundleError
 from serving_min.recency import Recency
 
 FORMAT: Final = 1
 FILE_NAME = "manifest.json"
 
+MemberKind = Literal["vector", "neighbours", "sessions", "static"]
 Kind = Literal["vector", "neighbours", "sessions", "static", "hybrid", "ranker"]
 EncoderInput = Literal["items", "events", "ages", "now", "attributes"]
 ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
@@ -33,7 +35,10 @@ MODEL_FILES: dict[str, tuple[str, ...]] = {
     "neighbours": ("neighbours.npz",),
     "sessions": ("sessions.npz",),
     "static": (),
+    "hybrid": (),
+    "ranker": ("facts.npz", "trees.npz"),
 }
+MEMBER_FILE = "fallback.npz"  # a member's own scores and candidates
 
 NEW_ITEM_FILES = ("items.onnx", "item_features.json")
 
@@ -120,6 +125,46 @@ class SessionIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     gap: Positive | None
 
 
+class Member(Struct, frozen=True, forbid_unknown_fields=True):
+    """A model inside a hybrid or a ranker; its files lie in the folder ``name``."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+    kind: MemberKind
+    index: FaissIndex | TableIndex | SessionIndex | None
+    max_length: Positive | None = None
+    inputs: tuple[EncoderInput, ...] = ()
+
+    def required_files(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}/{file}" for file in (MEMBER_FILE, *MODEL_FILES[self.kind]))
+
+
+Members = Annotated[tuple[Member, ...], Meta(min_length=1)]
+
+
+class BlendIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="blend"):
+    """How the members' lists of ``depth`` are joined: see ``serving_min.blend``. ``weights`` has a row for histories of
+    up to each of ``lengths`` events and one for longer ones, and in each a weight for each member."""
+
+    members: Members
+    depth: Positive
+    by: By
+    smoothing: Annotated[float, Meta(ge=0)]
+    lengths: tuple[Positive, ...]
+    weights: tuple[tuple[Annotated[float, Meta(ge=0)], ...], ...]
+
+
+class RankingIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="ranking"):
+    """The members whose lists of ``depth`` name the candidates that are ranked; ``features`` is how many numbers are
+    known of each."""
+
+    members: Members
+    depth: Positive
+    features: Positive
+
+
+Index = FaissIndex | TableIndex | SessionIndex | BlendIndex | RankingIndex
+
+
 class Parity(Struct, frozen=True, forbid_unknown_fields=True):
     """What the export measured between the model's lists and the bundle's, on ``queries`` queries.
 
@@ -158,14 +203,20 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, Metric]
     policy: Policy
     history: History
-    index: FaissIndex | TableIndex | SessionIndex | None
+    index: Index | None
     parity: Parity
     files: Annotated[dict[str, File], Meta(description="every file of the bundle but the manifest")]
     item_encoder: ItemEncoder | None = None
     format: Literal[1] = FORMAT
 
     def required_files(self) -> tuple[str, ...]:
-        return COMMON_FILES + MODEL_FILES[self.kind] + (NEW_ITEM_FILES if self.item_encoder else ())
+        members = [file for member in self.members for file in member.required_files()]
+        return (*COMMON_FILES, *MODEL_FILES[self.kind], *members, *(NEW_ITEM_FILES if self.item_encoder else ()))
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The models inside; none for a bundle of one model."""
+        return self.index.members if isinstance(self.index, BlendIndex | RankingIndex) else ()
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
@@ -202,20 +253,36 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+INDEX: dict[str, type] = {
+    "vector": FaissIndex,
+    "neighbours": TableIndex,
+    "sessions": SessionIndex,
+    "static": type(None),
+    "hybrid": BlendIndex,
+    "ranker": RankingIndex,
+}
+
+
 def _must_agree(manifest: Manifest, path: Path) -> None:
-    wanted: dict[str, type] = {
-        "vector": FaissIndex,
-        "neighbours": TableIndex,
-        "sessions": SessionIndex,
-        "static": type(None),
-    }
-    if not isinstance(manifest.index, wanted[manifest.kind]):
-        raise BundleError(f"{path}: kind {manifest.kind!r} with index of type {type(manifest.index).__name__}")
-    if (manifest.kind == "vector") != ("items" in manifest.history.inputs):
-        raise BundleError(f"{path}: kind {manifest.kind!r} with encoder inputs {list(manifest.history.inputs)}")
-    for names in (manifest.history.inputs, manifest.history.events):
-        if len(set(names)) != len(names):
-            raise BundleError(f"{path}: history names something twice: {list(names)}")
+    answering: list[tuple[str, Any, tuple[str, ...]]] = [(manifest.kind, manifest.index, manifest.history.inputs)]
+    answering += [(member.kind, member.index, member.inputs) for member in manifest.members]
+    for kind, index, inputs in answering:
+        if not isinstance(index, INDEX[kind]):
+            raise BundleError(f"{path}: kind {kind!r} with index of type {type(index).__name__}")
+        if (kind == "vector") != ("items" in inputs):
+            raise BundleError(f"{path}: kind {kind!r} with encoder inputs {list(inputs)}")
+        if len(set(inputs)) != len(inputs):
+            raise BundleError(f"{path}: an encoder's inputs name something twice: {list(inputs)}")
+    names = [member.name for member in manifest.members]
+    if len(set(names)) != len(names):
+        raise BundleError(f"{path}: two members have one name: {names}")
+    if isinstance(manifest.index, BlendIndex):
+        shape = {len(row) for row in manifest.index.weights}
+        if shape != {len(names)} or len(manifest.index.weights) != len(manifest.index.lengths) + 1:
+            raise BundleError(f"{path}: weights must be {len(manifest.index.lengths) + 1} rows of {len(names)}")
+    events = manifest.history.events
+    if len(set(events)) != len(events):
+        raise BundleError(f"{path}: history names something twice: {list(events)}")
     for name, values in manifest.history.attributes:
         if values[:1] != ("",):
             raise BundleError(f"{path}: history.attributes {name!r}: code 0 must be '' (unknown), not {values[:1]}")
@@ -223,5 +290,6 @@ def _must_agree(manifest: Manifest, path: Path) -> None:
         if name not in manifest.files:
             raise BundleError(f"{path}: files does not list {name}, which a {manifest.kind} bundle has")
     for name in manifest.files:
-        if Path(name).name != name or name == FILE_NAME:
+        folder, _, file = name.rpartition("/")
+        if Path(file).name != file or name == FILE_NAME or (folder and folder not in names):
             raise BundleError(f"{path}: files lists {name!r}; only plain names beside the manifest are read")

@@ -25,6 +25,23 @@ class Trees:
     right: NDArray[np.int32]  # [N]
     value: NDArray[np.float64]  # [M]
 
+    def check(self, features: int) -> None:
+        """Raises ValueError when a walk through the trees could leave them, or never end."""
+        nodes, leaves = len(self.feature), len(self.value)
+        if not nodes == len(self.threshold) == len(self.left) == len(self.right):
+            raise ValueError("feature, threshold, left and right are not of one length")
+        if nodes and not (self.feature.min() >= 0 and self.feature.max() < features):
+            raise ValueError(f"features outside 0 … {features - 1}")
+        children = np.concatenate([self.left, self.right])
+        parents = np.concatenate([np.arange(nodes)] * 2)
+        if (children[children >= 0] <= parents[children >= 0]).any():
+            raise ValueError("a node comes before its parent")
+        for places in (children, self.roots):
+            if len(places) and not (-leaves <= places.min() and places.max() < nodes):
+                raise ValueError(f"children outside {nodes} nodes and {leaves} leaves")
+        if not (np.isfinite(self.threshold).all() and np.isfinite(self.value).all()):
+            raise ValueError("thresholds and values are not all finite")
+
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of the trees' values for each of ``rows`` [R, F], in order of the trees: [R]."""
         at = np.repeat(self.roots[:, None], len(rows), axis=1)  # [T, R]

@@ -109,7 +109,8 @@ def _sample(queries: Queries, settings: ExportSettings) -> Queries:
 
 def _reread(folder: Path, manifest: Manifest) -> Bundle:
     """Complete ``manifest`` with what lies in ``folder``, write it, and load the bundle as the server does."""
-    files = {path.name: _described(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST_FILE}
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST_FILE]
+    files = {path.relative_to(folder).as_posix(): _described(path) for path in found}
     (folder / MANIFEST_FILE).write_bytes(replace(manifest, files=files).to_json())
     try:
         return Bundle.load(folder)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from recsys_lab.errors import ExportError
@@ -13,9 +15,22 @@ from recsys_lab.export.index import build_index
 from recsys_lab.export.neighbours import build_table
 from recsys_lab.export.new_items import write_new_items
 from recsys_lab.export.settings import ExportSettings
+from recsys_lab.export.tables import write_fallback
 from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
-from recsys_lab.models.vsknn import VSkNN
-from serving_min.manifest import EncoderInput, FaissIndex, ItemEncoder, SessionIndex, TableIndex
+from recsys_lab.models.composite import Composite
+from recsys_lab.models.hybrid import Hybrid
+from recsys_lab.models.ranker import Ranker
+from recsys_lab.models.sessions import SessionModel
+from serving_min.manifest import (
+    BlendIndex,
+    EncoderInput,
+    FaissIndex,
+    Index,
+    ItemEncoder,
+    Member,
+    RankingIndex,
+    TableIndex,
+)
 from serving_min.queries import Queries
 
 
@@ -23,7 +38,7 @@ from serving_min.queries import Queries
 class ModelPart:
     """What the manifest has to say about the files just written."""
 
-    index: FaissIndex | TableIndex | SessionIndex | None = None
+    index: Index | None = None
     inputs: tuple[EncoderInput, ...] = ()
     max_length: int | None = None
     exact: bool = True  # the lists must be the model's own, up to ties
@@ -38,11 +53,13 @@ def write_model(
         return _write_vectors(model, queries, folder, k=k, settings=settings)
     if isinstance(model, NeighbourModel):
         return _write_table(model, queries, folder, exclude_seen=exclude_seen, k=k, settings=settings)
-    if isinstance(model, VSkNN):
+    if isinstance(model, SessionModel):
         return _write_sessions(model, folder)
     if model.kind == "static":
         return ModelPart()
-    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel, a NeighbourModel or a VSkNN")
+    if isinstance(model, Composite):
+        return _write_composite(model, queries, folder, exclude_seen=exclude_seen, settings=settings)
+    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel, a NeighbourModel or a SessionModel")
 
 
 def _write_vectors(
@@ -102,7 +119,35 @@ def _write_table(
     return ModelPart(index, exact=table.whole)
 
 
-def _write_sessions(model: VSkNN, folder: Path) -> ModelPart:
-    past = model.sessions
-    np.savez(folder / "sessions.npz", offsets=past.offsets, items=past.items, weights=past.weights)
-    return ModelPart(past.settings)
+def _write_sessions(model: SessionModel, folder: Path) -> ModelPart:
+    tables: dict[str, Any] = model.tables
+    np.savez(folder / "sessions.npz", **tables)
+    return ModelPart(model.sessions.settings)
+
+
+def _write_composite(
+    model: Composite, queries: Queries, folder: Path, *, exclude_seen: bool, settings: ExportSettings
+) -> ModelPart:
+    """Each member's files in a folder of its own, and the second stage's beside them."""
+    members, exact = [], True
+    for name, member in model.fitted.items():
+        inside = folder / name
+        inside.mkdir()
+        write_fallback(member, inside / "fallback.npz")
+        k = min(model.depth, len(model.catalogue))
+        part = write_model(member, queries, inside, exclude_seen=exclude_seen, k=k, settings=settings)
+        described = {"name": name, "kind": member.kind, "index": part.index}
+        told = {**described, "max_length": part.max_length, "inputs": part.inputs}
+        members.append(msgspec.convert(msgspec.to_builtins(told), Member))
+        exact &= part.exact
+    if isinstance(model, Hybrid):
+        blend = model.blend
+        weights = tuple(tuple(row) for row in blend.weights.tolist())
+        index = BlendIndex(tuple(members), model.depth, blend.by, blend.smoothing, blend.lengths, weights)
+        return ModelPart(index, exact=exact)
+    if isinstance(model, Ranker):
+        np.savez(folder / "facts.npz", **vars(model.facts))
+        np.savez(folder / "trees.npz", **vars(model.scorer))
+        # a step of a tree may fall between two roundings of a member's score, so single lists may differ
+        return ModelPart(RankingIndex(tuple(members), model.depth, model.width), exact=False)
+    raise ExportError(f"{model.name}: a {model.kind} model must be a Hybrid or a Ranker")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from serving_min.trees import Trees
 
 FIXED = {
-    "objective": "lambdarank",
     "verbose": -1,
     "deterministic": True,
     "force_row_wise": True,  # or it would measure which way is quicker, and sums would depend on it
@@ -26,13 +25,13 @@ FIXED = {
 def grow(
     rows: NDArray[np.float32], hits: NDArray[np.bool_], sizes: NDArray[np.int64], *, rounds: int, **settings: Any
 ) -> Trees:
-    """At most ``rounds`` trees that rank the hits of each question first; ``settings`` as LightGBM calls them.
+    """At most ``rounds`` trees that put hits first; ``settings`` as LightGBM calls them.
 
     ``rows`` [R, F] and ``hits`` [R] hold ``sizes`` [Q] candidates of each question, one after the other.
     """
     import lightgbm
 
-    told = {**FIXED, **settings}
+    told = {"objective": "lambdarank", **FIXED, **settings}
     data = lightgbm.Dataset(rows, label=hits.astype(np.int8), group=sizes, params=told)
     return to_trees(lightgbm.train(told, data, num_boost_round=rounds).dump_model())
 

@@ -7,6 +7,9 @@ trees and their loss are described in ``models.boosting``, what they see in ``se
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Literal
+
+import numpy as np
 
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
@@ -19,10 +22,12 @@ NAMES = tuple(field.name for field in fields(Trees))
 
 
 class Ranker(SecondStage):
-    """``trees`` of at most ``leaves`` leaves, boosted for NDCG at ``truncation`` on the practice questions.
+    """``trees`` of at most ``leaves`` leaves, boosted on the practice questions: for NDCG at ``truncation``
+    (``loss`` lambdarank), or to tell hits from misses whosever they are (binary).
 
-    A leaf holds at least ``leaf_rows`` candidates; each tree sees ``columns`` of the features and ``sample`` of the
-    candidates, and counts ``learning_rate``. Ties among candidates go to the lower item code.
+    All hits are learned from, and the share ``misses`` of the candidates that are none. A leaf holds at least
+    ``leaf_rows`` candidates; each tree sees ``columns`` of the features and ``sample`` of the candidates, and counts
+    ``learning_rate``. Ties among candidates go to the lower item code.
     """
 
     kind = "ranker"
@@ -34,13 +39,15 @@ class Ranker(SecondStage):
         *,
         members: Members = NOBODY,
         trees: int = 150,
-        leaves: int = 31,
-        learning_rate: float = 0.05,
-        leaf_rows: int = 100,
+        leaves: int = 8,
+        learning_rate: float = 0.06,
+        leaf_rows: int = 200,
         columns: float = 0.5,
         sample: float = 0.8,
-        ridge: float = 1.0,
+        ridge: float = 10.0,
+        loss: Literal["lambdarank", "binary"] = "lambdarank",
         truncation: int = 20,
+        misses: float = 0.4,
         depth: int = 100,
         days: float | None = 28.0,
         folds: int = 6,
@@ -51,7 +58,9 @@ class Ranker(SecondStage):
         for name, value, least in (("trees", trees, 1), ("leaves", leaves, 2), ("leaf_rows", leaf_rows, 1)):
             if value < least:
                 raise ConfigError(f"{name}: {value} grows no tree; use {least} or more")
-        for name, share in (("columns", columns), ("sample", sample)):
+        if loss not in ("lambdarank", "binary"):
+            raise ConfigError(f"loss: {loss!r} is none of lambdarank, binary")
+        for name, share in (("columns", columns), ("sample", sample), ("misses", misses)):
             if not 0 < share <= 1:
                 raise ConfigError(f"{name}: {share} is no share; use more than 0, at most 1")
         if not learning_rate > 0 or not ridge >= 0 or truncation < 1:
@@ -66,15 +75,19 @@ class Ranker(SecondStage):
         self.columns = columns
         self.sample = sample
         self.ridge = ridge
+        self.loss = loss
         self.truncation = truncation
+        self.misses = misses
         self.seed = seed
 
     def _train(self, lessons: Lessons) -> Trees:
+        chosen = lessons.thinned(self.misses, np.random.default_rng(self.seed))
         return grow(
-            lessons.rows,
-            lessons.hits,
-            lessons.sizes,
+            chosen.rows,
+            chosen.hits,
+            chosen.sizes,
             rounds=self.trees,
+            objective=self.loss,
             num_leaves=self.leaves,
             learning_rate=self.learning_rate,
             min_data_in_leaf=self.leaf_rows,

@@ -29,12 +29,19 @@ class Lessons:
     hits: NDArray[np.bool_]  # [R]
     sizes: NDArray[np.int64]  # [Q]
 
+    def thinned(self, misses: float, rng: np.random.Generator) -> Lessons:
+        """With a share of ``misses`` only, drawn by ``rng``."""
+        kept = self.hits | (rng.random(len(self.hits)) < misses)
+        owners = np.repeat(np.arange(len(self.sizes)), self.sizes)[kept]
+        return Lessons(self.rows[kept], self.hits[kept], np.bincount(owners, minlength=len(self.sizes)))
+
 
 class SecondStage(Composite):
     """Ranks all that the members name by what a ``Scorer`` makes of ``serving_min.features``."""
 
     facts: ItemFacts
     scorer: Scorer
+    width: int  # the number of features
 
     @property
     def judge(self) -> Ranking:
@@ -63,14 +70,20 @@ class SecondStage(Composite):
                 "candidates; shorten days, raise depth, or give more history"
             )
         sizes = np.array([len(found) for found in hits])
+        self.width = rows[0].shape[1]
         self.scorer = self._train(Lessons(np.concatenate(rows), np.concatenate(hits), sizes))
 
     def _prepare(self, train: InteractionLog, catalogue: Catalogue) -> None:
         self.facts = item_facts(train, catalogue)
 
     def _arrays(self) -> Arrays:
-        return {**super()._arrays(), **{f"facts.{name}": getattr(self.facts, name) for name in NAMES}}
+        return {
+            **super()._arrays(),
+            **{f"facts.{name}": getattr(self.facts, name) for name in NAMES},
+            "width": np.array([self.width]),
+        }
 
     def _restore(self, arrays: Arrays) -> None:
         self.facts = ItemFacts(**{name: arrays.pop(f"facts.{name}") for name in NAMES})
+        self.width = int(arrays.pop("width")[0])
         super()._restore(arrays)
