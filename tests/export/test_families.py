@@ -26,11 +26,11 @@ from serving_min.bundle import Bundle
 from tests.export.planted import SETTINGS, export, fitted, planted_fold
 
 QUICK: dict[str, Any] = {"max_epochs": 1, "max_history": 6, "batch_size": 64}
-FAMILIES: dict[str, Recommender] = {
 TREES: dict[str, Any] = {"days": 10.0, "folds": 2, "trees": 8, "leaves": 6, "leaf_rows": 10, "exclude_seen": True}
+FAMILIES: dict[str, Recommender] = {
     "popular": Popular(window_days=28.0),
-    "itemknn": ItemKNN(),
     "popular_by_category": PopularByCategory(),
+    "itemknn": ItemKNN(),
     "ease": EASE(),
     "slim": SLIM(),
     "bpr": BPR(factors=8, epochs=2),
@@ -42,8 +42,6 @@ TREES: dict[str, Any] = {"days": 10.0, "folds": 2, "trees": 8, "leaves": 6, "lea
     "als": ALS(factors=8, iterations=2, solver_steps=3),
     "content": Content(),
     "two_tower": TwoTower(**QUICK),
-    "sasrec": SASRec(width=16, use_events=True, **QUICK),
-}
     "hybrid of every kind": Hybrid(
         members={"repeat": Repeat(), "popular": Popular(), "vsknn": VSkNN(), "als": ALS(factors=8, iterations=2)},
         days=10.0,
@@ -51,6 +49,8 @@ TREES: dict[str, Any] = {"days": 10.0, "folds": 2, "trees": 8, "leaves": 6, "lea
     ),
     "hybrid of ranks": Hybrid(members={"ease": EASE(), "itemknn": ItemKNN()}, by="ranks", weights="equal", depth=30),
     "ranker": Ranker(members={"repeat": Repeat(), "popular": Popular(), "ease": EASE()}, depth=30, **TREES),
+    "sasrec": SASRec(width=16, use_events=True, **QUICK),
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
