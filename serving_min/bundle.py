@@ -43,6 +43,7 @@ from serving_min.recency import Recency
 from serving_min.sessions import Sessions
 from serving_min.static import Static
 from serving_min.trees import Trees
+from serving_min.users import Users
 from serving_min.vectors import Vectors
 
 Arrays = dict[str, NDArray[Any]]
@@ -183,7 +184,14 @@ def _read_sessions(folder: Path, described: SessionIndex, candidates: NDArray[np
         size = len(offsets) - 1
         _must(size == described.size, f"{size} sessions, the manifest says {described.size}")
         _must(len(weights) == len(candidates), f"{len(weights)} weights for {len(candidates)} items")
-        return Sessions.index(offsets, items, weights, candidates, described)
+        past = Sessions.index(offsets, items, weights, candidates, described)
+        if described.shrinkage is None:
+            return past
+        more = _arrays(path, {"asks": (np.float32, 1), "values": (np.float32, 1)})
+        _must(len(more["asks"]) == len(candidates), f"{len(more['asks'])} asks for {len(candidates)} items")
+        _must(len(more["values"]) == len(items), f"{len(more['values'])} values for {len(items)} touches")
+        _must(all(bool(np.isfinite(array).all()) for array in more.values()), "asks and values are not all finite")
+        return Users.of(past, **more)
 
 
 def _rows(path: Path, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:

@@ -115,7 +115,8 @@ class TableIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
 class SessionIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="sessions"):
     """``size`` past sessions, and how they are asked: the latest ``length`` distinct items of the running session,
     which ``gap`` seconds of silence end (null: the whole history is one), find among the ``recent`` latest sessions
-    of each item the ``neighbours`` most alike.
+    of each item the ``neighbours`` most alike. With ``shrinkage`` the sessions are whole users, alike by a cosine
+    (null: by their items' places in the running session).
     """
 
     size: Count
@@ -123,6 +124,7 @@ class SessionIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     recent: Positive
     neighbours: Positive
     gap: Positive | None
+    shrinkage: Annotated[float, Meta(ge=0)] | None = None
 
 
 class Member(Struct, frozen=True, forbid_unknown_fields=True):

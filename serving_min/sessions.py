@@ -79,20 +79,19 @@ class Sessions:
 
     def opinions(self, running: Codes) -> tuple[Codes, NDArray[np.float32]]:
         """Ascending item codes and their scores, all positive. ``running`` [L] has the newest item first."""
-        sessions, back, alike = self._neighbours(running)
+        sessions, votes = self._neighbours(running)
         lengths = self.offsets[sessions + 1] - self.offsets[sessions]
         ends = lengths.cumsum()
         if not len(ends):
             return running[:0], np.zeros(0, np.float32)
         places = np.arange(ends[-1]) + np.repeat(self.offsets[sessions] - ends + lengths, lengths)
-        votes = np.repeat(alike * (1 - back / len(running)), lengths)
         codes, groups = np.unique(self.items[places], return_inverse=True)
-        scores = (np.bincount(groups, votes) * self.weights[codes]).astype(np.float32)
+        scores = (np.bincount(groups, np.repeat(votes, lengths)) * self.weights[codes]).astype(np.float32)
         spoken = scores > 0
         return codes[spoken], scores[spoken]
 
-    def _neighbours(self, running: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """The sessions most like ``running``: codes, distance of the newest shared item, similarity."""
+    def _neighbours(self, running: Codes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The sessions most like ``running``: codes, and what their votes weigh."""
         size = max(1, len(running))
         latest = [self.postings[self.starts[item] : self.ends[item]] for item in running]
         # one number sorts by session and, within it, the newest shared item first
@@ -100,11 +99,11 @@ class Sessions:
         sessions, back = np.divmod(np.sort(np.concatenate([np.zeros(0, np.int64), *keys])), size)
         first = np.flatnonzero(np.diff(sessions, prepend=-1))[-self.settings.recent :]
         if not len(first):
-            return sessions, back, np.zeros(0)
+            return sessions, np.zeros(0)
         alike = np.add.reduceat(1 - back / size, first)
         best = np.argsort(-alike[::-1], kind="stable")[: self.settings.neighbours]
         chosen = len(first) - 1 - best
-        return sessions[first[chosen]], back[first[chosen]], alike[chosen]
+        return sessions[first[chosen]], alike[chosen] * (1 - back[first[chosen]] / size)
 
     def _best_one(self, running: Codes, bounds: Bounds) -> TopK:
         codes, scores = self.opinions(running)

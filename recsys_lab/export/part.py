@@ -20,7 +20,7 @@ from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.composite import Composite
 from recsys_lab.models.hybrid import Hybrid
 from recsys_lab.models.ranker import Ranker
-from recsys_lab.models.vsknn import VSkNN
+from recsys_lab.models.sessions import SessionModel
 from serving_min.manifest import (
     BlendIndex,
     EncoderInput,
@@ -53,13 +53,13 @@ def write_model(
         return _write_vectors(model, queries, folder, k=k, settings=settings)
     if isinstance(model, NeighbourModel):
         return _write_table(model, queries, folder, exclude_seen=exclude_seen, k=k, settings=settings)
-    if isinstance(model, VSkNN):
+    if isinstance(model, SessionModel):
         return _write_sessions(model, folder)
     if model.kind == "static":
         return ModelPart()
     if isinstance(model, Composite):
         return _write_composite(model, queries, folder, exclude_seen=exclude_seen, settings=settings)
-    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel, a NeighbourModel or a VSkNN")
+    raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel, a NeighbourModel or a SessionModel")
 
 
 def _write_vectors(
@@ -119,10 +119,10 @@ def _write_table(
     return ModelPart(index, exact=table.whole)
 
 
-def _write_sessions(model: VSkNN, folder: Path) -> ModelPart:
-    past = model.sessions
-    np.savez(folder / "sessions.npz", offsets=past.offsets, items=past.items, weights=past.weights)
-    return ModelPart(past.settings)
+def _write_sessions(model: SessionModel, folder: Path) -> ModelPart:
+    tables: dict[str, Any] = model.tables
+    np.savez(folder / "sessions.npz", **tables)
+    return ModelPart(model.sessions.settings)
 
 
 def _write_composite(

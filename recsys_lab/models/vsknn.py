@@ -7,30 +7,25 @@ Schelter, "Serenade", SIGMOD 2022, §3. The formula is with the code that scores
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
-from recsys_lab.models.base import Arrays, Recommender
+from recsys_lab.models.base import Arrays
 from recsys_lab.models.cooccurrence import item_sets
+from recsys_lab.models.sessions import SessionModel
 from serving_min.manifest import SessionIndex
-from serving_min.queries import Queries
 from serving_min.sessions import Sessions
 
 
-class VSkNN(Recommender):
+class VSkNN(SessionModel):
     """The ``neighbours`` most similar of the ``recent`` latest sessions vote for their items.
 
     Of the running session the latest ``length`` distinct items ask; ``gap`` seconds of silence begin a new one
     (None: the whole history is one session). ``idf`` lets an item's vote grow with log(sessions / its sessions).
     Past sessions are the log's own, cut to their latest ``longest`` distinct items; those of one item say nothing.
     """
-
-    kind = "sessions"
-
-    sessions: Sessions
 
     def __init__(
         self,
@@ -53,27 +48,13 @@ class VSkNN(Recommender):
         self.idf = idf
         self.longest = longest
 
-    def score(self, queries: Queries) -> NDArray[np.float32]:
-        scores = np.full((len(queries), len(self.candidates)), -np.inf, np.float32)
-        for row, running in enumerate(self.sessions.running(queries)):
-            codes, opinions = self.sessions.opinions(running)
-            scores[row, codes] = opinions
-        return scores
-
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         sets = item_sets(train.sessions, train, longest=self.longest, least=2)
         weights = np.ones(train.n_items, np.float32)
         if self.idf:
             weights = np.log(max(1, len(sets)) / np.maximum(sets.counts(), 1)).astype(np.float32)
-        self._index(sets.offsets, sets.items, weights)
+        self._use({"offsets": sets.offsets, "items": sets.items, "weights": weights})
 
-    def _index(self, offsets: NDArray[np.int64], items: NDArray[np.int32], weights: NDArray[np.float32]) -> None:
-        settings = SessionIndex(len(offsets) - 1, self.length, self.recent, self.neighbours, self.gap)
-        self.sessions = Sessions.index(offsets, items, weights, self.candidates, settings)
-
-    def _arrays(self) -> Arrays:
-        past = self.sessions
-        return {"offsets": past.offsets, "items": past.items, "weights": past.weights}
-
-    def _restore(self, arrays: Arrays) -> None:
-        self._index(arrays["offsets"], arrays["items"], arrays["weights"])
+    def _index(self, tables: Arrays) -> Sessions:
+        settings = SessionIndex(len(tables["offsets"]) - 1, self.length, self.recent, self.neighbours, self.gap)
+        return Sessions.index(tables["offsets"], tables["items"], tables["weights"], self.candidates, settings)

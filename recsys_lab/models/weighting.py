@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys_lab.errors import ConfigError
@@ -28,14 +29,19 @@ def weighted(matrix: sparse.csr_array, weighting: Weighting) -> sparse.csr_array
     matrix.eliminate_zeros()
     if weighting == "none":
         return matrix
-    holders = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    rarity = np.log((1 + matrix.shape[0]) / (1 + holders))[matrix.indices]
+    idf = rarity(matrix)[matrix.indices]
     if weighting == "tfidf":
         values = np.sqrt(matrix.data)
     else:
         sums = matrix.sum(axis=1)
         stretch = 1 - LENGTH + LENGTH * np.repeat(sums, np.diff(matrix.indptr)) / sums[sums > 0].mean()
         values = matrix.data * (SATURATION + 1) / (matrix.data + SATURATION * stretch)
-    weights = sparse.csr_array((values * rarity, matrix.indices, matrix.indptr), shape=matrix.shape)
+    weights = sparse.csr_array((values * idf, matrix.indices, matrix.indptr), shape=matrix.shape)
     weights.eliminate_zeros()
     return weights.astype(np.float32)
+
+
+def rarity(matrix: sparse.csr_array) -> NDArray[np.float64]:
+    """The logarithm in both weights, the idf of each column [C]."""
+    holders = np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
+    return np.log((1 + matrix.shape[0]) / (1 + holders))

@@ -21,6 +21,7 @@ from recsys_lab.models.repeat import Repeat
 from recsys_lab.models.sasrec import SASRec
 from recsys_lab.models.slim import SLIM
 from recsys_lab.models.two_tower import TwoTower
+from recsys_lab.models.userknn import UserKNN
 from recsys_lab.models.vsknn import VSkNN
 from serving_min.bundle import Bundle
 from tests.export.planted import SETTINGS, export, fitted, planted_fold
@@ -31,6 +32,7 @@ FAMILIES: dict[str, Recommender] = {
     "popular": Popular(window_days=28.0),
     "popular_by_category": PopularByCategory(),
     "itemknn": ItemKNN(),
+    "userknn": UserKNN(neighbours=20, counts="sum", weighting="bm25", shrinkage=1.0),
     "ease": EASE(),
     "slim": SLIM(),
     "bpr": BPR(factors=8, epochs=2),
