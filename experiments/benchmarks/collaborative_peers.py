@@ -84,37 +84,11 @@ def rectools(model: str, path: str, repeats: int) -> dict[str, Any]:
 
 def recbole(model: str, path: str, repeats: int) -> dict[str, Any]:
     """Fitting is building the model; evaluation is ``Trainer.evaluate`` on all items, its own metrics."""
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
     from recbole.trainer import Trainer
-    from recbole.utils import get_model, init_seed
+    from recbole.utils import get_model
 
-    names = {"ease": "EASE", "itemknn": "ItemKNN", "bpr": "BPR"}
-    settings = {"ease": {"reg_weight": 200.0}, "itemknn": {"k": 200, "shrink": 0.0}, "bpr": {"embedding_size": 64}}
     with tempfile.TemporaryDirectory() as folder:
-        write_atomic_files(np.load(path), Path(folder) / "log")
-        config = Config(
-            model=names[model],
-            dataset="log",
-            config_dict={
-                "data_path": folder,
-                "benchmark_filename": ["train", "valid", "test"],
-                "load_col": {"inter": ["user_id", "item_id"]},
-                "eval_args": {"group_by": "user", "order": "RO", "mode": "full", "split": {"RS": [8, 1, 1]}},
-                "metrics": METRICS,
-                "topk": [10],
-                "valid_metric": "NDCG@10",
-                "eval_batch_size": 4_096 * 512,
-                "use_gpu": False,
-                "show_progress": False,
-                "checkpoint_dir": folder,
-                "state": "ERROR",
-                **settings[model],
-            },
-        )
-        init_seed(7, True)
-        dataset = create_dataset(config)
-        train, _, test = data_preparation(config, dataset)
+        config, train, test = open_recbole(model, path, folder, metrics=METRICS, eval_batch_size=4_096 * 512)
         fit_seconds, fitted = cpu_seconds(lambda: get_model(config["model"])(config, train.dataset), repeats)
         memory = peak_memory_mib()
         trainer = Trainer(config, fitted)
@@ -126,6 +100,38 @@ def recbole(model: str, path: str, repeats: int) -> dict[str, Any]:
         "evaluation_cpu_seconds": seconds,
         "versions": versions(["recbole", "torch", "numpy", "scipy"]),
     }
+
+
+def open_recbole(model: str, path: str, folder: str, **settings: Any) -> tuple[Any, Any, Any]:
+    """RecBole's configuration, training data and test data for the generated log, ranking every item."""
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import init_seed
+
+    names = {"ease": "EASE", "itemknn": "ItemKNN", "bpr": "BPR"}
+    own = {"ease": {"reg_weight": 200.0}, "itemknn": {"k": 200, "shrink": 0.0}, "bpr": {"embedding_size": 64}}
+    write_atomic_files(np.load(path), Path(folder) / "log")
+    config = Config(
+        model=names[model],
+        dataset="log",
+        config_dict={
+            "data_path": folder,
+            "benchmark_filename": ["train", "valid", "test"],
+            "load_col": {"inter": ["user_id", "item_id"]},
+            "eval_args": {"group_by": "user", "order": "RO", "mode": "full", "split": {"RS": [8, 1, 1]}},
+            "topk": [10],
+            "valid_metric": "NDCG@10",
+            "use_gpu": False,
+            "show_progress": False,
+            "checkpoint_dir": folder,
+            "state": "ERROR",
+            **own[model],
+            **settings,
+        },
+    )
+    init_seed(7, True)
+    train, _, test = data_preparation(config, create_dataset(config))
+    return config, train, test
 
 
 def write_atomic_files(stored: Any, folder: Path) -> None:
