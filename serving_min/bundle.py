@@ -151,7 +151,7 @@ def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: His
 
 
 def _read_facts(path: Path, n_items: int) -> ItemFacts:
-    shapes = dict.fromkeys(("buyers", "again", "gap", "price"), (np.float32, 1))
+    shapes: dict[str, tuple[type, int]] = dict.fromkeys(("buyers", "again", "gap", "price"), (np.float32, 1))
     shapes |= {"first": (np.int64, 1), "last": (np.int64, 1), "popularity": (np.float32, 2)}
     with _reading(path):
         arrays = _arrays(path, shapes)

@@ -44,4 +44,5 @@ def weighted(matrix: sparse.csr_array, weighting: Weighting) -> sparse.csr_array
 def rarity(matrix: sparse.csr_array) -> NDArray[np.float64]:
     """The logarithm in both weights, the idf of each column [C]."""
     holders = np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
-    return np.log((1 + matrix.shape[0]) / (1 + holders))
+    found: NDArray[np.float64] = np.log((1 + matrix.shape[0]) / (1 + holders))
+    return found
