@@ -163,7 +163,7 @@ def _read_facts(path: Path, n_items: int) -> ItemFacts:
 
 
 def _read_trees(path: Path, features: int) -> Trees:
-    shapes = dict.fromkeys(("roots", "feature", "left", "right"), (np.int32, 1))
+    shapes: Shapes = dict.fromkeys(("roots", "feature", "left", "right"), (np.int32, 1))
     with _reading(path):
         trees = Trees(**_arrays(path, {**shapes, "threshold": (np.float64, 1), "value": (np.float64, 1)}))
         trees.check(features)
