@@ -38,27 +38,39 @@ def top_k(scores: NDArray[np.float32], k: int) -> TopK:
     """The k best columns of each row of ``scores`` [Q, I]; -inf is never taken.
 
     Ties go to the lower item code, also at the edge of the list, so that the same scores
-    always give the same lists.
+    always give the same lists. NaN comes after every number.
     """
     width = min(k, scores.shape[1])
     items = np.full((len(scores), k), NOTHING, np.int32)
     best = np.full((len(scores), k), -np.inf, np.float32)
     if len(scores) and width:
-        chosen = np.argpartition(scores, -width, axis=1)[:, -width:]
-        edge = np.take_along_axis(scores, chosen, 1).min(axis=1)
-        for row in np.flatnonzero((scores >= edge[:, None]).sum(axis=1) > width):
-            if edge[row] == -np.inf:
-                continue
-            above = np.flatnonzero(scores[row] > edge[row])
-            level = np.flatnonzero(scores[row] == edge[row])[: width - len(above)]
-            chosen[row] = np.concatenate([above, level])
-        chosen.sort(axis=1)
-        values = np.take_along_axis(scores, chosen, 1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        best[:, :width] = np.take_along_axis(values, order, 1)
-        items[:, :width] = np.take_along_axis(chosen, order, 1)
+        contenders = np.flatnonzero(~(scores < _floor(scores, width)[:, None]))
+        rows, columns = np.divmod(contenders, scores.shape[1])
+        values = scores.reshape(-1)[contenders]
+        starts = np.searchsorted(rows, np.arange(len(scores)))
+        places = np.arange(len(rows)) - starts[rows]
+        table = np.full((len(scores), max(width, int(places.max(initial=0)) + 1)), -np.inf, np.float32)
+        table[rows, places] = values
+        order = np.argsort(-table, axis=1, kind="stable")[:, :width]  # equal scores stay in the order of their codes
+        best[:, :width] = np.take_along_axis(table, order, 1)
+        codes = np.zeros(table.shape, np.int32)
+        codes[rows, places] = columns
+        items[:, :width] = np.take_along_axis(codes, order, 1)
         items[best == -np.inf] = NOTHING
     return TopK(items, best, np.zeros(items.shape, np.bool_))
+
+
+def _floor(scores: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """A number per row that at least ``width`` of its scores reach, if so many are above -inf.
+
+    It is the width-th best of the maxima of groups of columns, so few other scores reach it, and
+    finding it takes one pass at the speed of memory.
+    """
+    depth = max(1, min(16, scores.shape[1] // (4 * width)))
+    groups = scores.shape[1] // depth  # the last columns are in none
+    leaders = np.fmax.reduce(scores[:, : groups * depth].reshape(len(scores), depth, groups), axis=1)
+    floor = -np.partition(-leaders, width - 1, axis=1)[:, width - 1]
+    return np.fmax(floor, np.finfo(np.float32).min)
 
 
 def fill(lists: TopK, order: NDArray[np.int32], scores: NDArray[np.float32], barred: list[NDArray[np.int32]]) -> TopK:

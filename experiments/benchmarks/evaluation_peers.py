@@ -15,7 +15,7 @@ from experiments.benchmarks.collaborative_peers import open_recbole
 from experiments.benchmarks.peers import cpu_seconds, peak_memory_mib, versions
 
 METRICS = ["Recall", "MRR", "NDCG", "Hit", "Precision"]
-USERS_AT_ONCE = (1, 32, 128, 616)  # its batch is counted in scores, by default 4,096: one user here
+USERS_AT_ONCE = (1, 128, 616)  # its batch is counted in scores, by default 4,096: one user here
 
 
 def evaluate(path: str, repeats: int) -> dict[str, Any]:

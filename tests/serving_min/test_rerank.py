@@ -1,0 +1,40 @@
+"""The best of each row, against the plainest way to say it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from serving_min.rerank import top_k
+
+# few levels, so that many tie; -inf is no opinion
+rows = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(0, 3), st.integers(1, 150)),
+    elements=st.sampled_from([-np.inf, -2.0, -0.0, 0.0, 0.5, 3.0]),
+)
+
+
+@given(scores=rows, k=st.integers(1, 30))
+def test_the_best_by_score_then_code(scores: np.ndarray, k: int) -> None:
+    lists = top_k(scores, k)
+    for row, items, values in zip(scores, lists.items, lists.scores, strict=True):
+        codes = sorted(np.flatnonzero(row > -np.inf), key=lambda code: (-row[code], code))[:k]
+        blanks = k - len(codes)
+        assert items.tolist() == codes + [-1] * blanks
+        assert values.tolist() == [row[code] for code in codes] + [-np.inf] * blanks
+
+
+@pytest.mark.parametrize("k", [1, 10, 60, 1000])
+def test_wide_rows_of_distinct_scores(k: int) -> None:
+    scores = np.random.default_rng(0).permuted(np.tile(np.arange(1003, dtype=np.float32), (5, 1)), axis=1)
+    assert top_k(scores, k).items.tolist() == np.argsort(-scores, axis=1)[:, :k].tolist()
+
+
+def test_no_number_comes_last() -> None:
+    scores = np.tile(np.arange(100, dtype=np.float32), (2, 1))
+    scores[0, 40:] = np.nan
+    assert top_k(scores, 3).items.tolist() == [[39, 38, 37], [99, 98, 97]]
