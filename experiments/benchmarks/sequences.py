@@ -1,6 +1,6 @@
 """How fast SASRec trains here, in RecTools, in RePlay and in RecBole: CPU seconds on one core.
 
-    python experiments/benchmarks/sequences.py [--beauty FOLDER/Beauty.txt.gz] [--cache FOLDER] [--rounds 5]
+    python -m experiments.benchmarks.sequences [--beauty FOLDER/Beauty.txt.gz] [--cache FOLDER] [--rounds 5]
 
 Makes a virtual environment for each peer under ``--cache`` (RecTools needs NumPy 1), generates a log of
 MovieLens's size, and lets all sides take turns on the same core: the other jobs of the machine then slow all of
@@ -22,19 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.benchmarks import peers
+
 REPORT = Path(__file__).resolve().parents[2] / "reports/benchmarks/sequences.json"
 STEPS = Path(__file__).with_name("sequence_steps.py")
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-PEERS: dict[str, list[list[str]]] = {  # arguments of pip install, call by call
-    "rectools": [["rectools[torch]==0.19.0"]],
-    "replay": [["replay-rec==0.22.0", "lightning"]],
-    # its tuner alone needs ray, and its pins are older than the Pythons of today
-    "recbole": [
-        ["--no-deps", "recbole==1.2.1"],
-        ["numpy<2", "pandas<3", "scipy", "pyyaml", "colorlog", "colorama", "tensorboard", "texttable"],
-        ["scikit-learn", "tqdm", "thop", "psutil", "tabulate", "plotly"],
-    ],
-}
 TARGETS = {  # data → peer → what is compared, and how many times faster this project is to be
     "movielens-scale": {
         "rectools": ("sequences", 4.0),
@@ -43,17 +34,6 @@ TARGETS = {  # data → peer → what is compared, and how many times faster thi
     },
     "amazon-beauty": {"rectools": ("positions", 10.0)},  # some batches are run, whose histories differ in length
 }
-
-
-def environment(cache: Path, peer: str) -> Path:
-    """The Python of the peer's own environment, made if it is not there."""
-    python = cache / peer / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(cache / peer)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet"]
-        for arguments in [["torch==2.13.0"], *PEERS[peer]]:
-            subprocess.run([*pip, *arguments], check=True)
-    return python
 
 
 def movielens_scale(*, users: int = 6_040, items: int = 3_400, events: int = 51, seed: int = 7) -> dict[str, Any]:
@@ -85,7 +65,11 @@ class Side:
     def __init__(self, name: str, python: Path, log: Path, core: int) -> None:
         pinned = ["taskset", "-c", str(core), str(python), str(STEPS), name, str(log)]
         self.process = subprocess.Popen(
-            pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **THREADS}
+            pinned,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **dict.fromkeys(peers.THREADS, "1")},
         )
         self.versions = self._answer()
         self.rounds: list[dict[str, float]] = []
@@ -112,7 +96,7 @@ def measure(data: str, log: dict[str, Any], cache: Path, rounds: int, core: int)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.npz"
         np.savez(path, **log)
-        pythons = {"ours": Path(sys.executable), **{peer: environment(cache, peer) for peer in TARGETS[data]}}
+        pythons = {"ours": Path(sys.executable), **{peer: peers.python_of(peer, cache) for peer in TARGETS[data]}}
         sides = {name: Side(name, python, path, core) for name, python in pythons.items()}
         for _ in range(rounds):
             for side in sides.values():
@@ -138,7 +122,7 @@ def measure(data: str, log: dict[str, Any], cache: Path, rounds: int, core: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--beauty", type=Path, help="the file of Amazon Beauty sequences")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/recsys-lab-peers")
+    parser.add_argument("--cache", type=Path, default=peers.CACHE)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--report", type=Path, default=REPORT)
@@ -149,8 +133,7 @@ def main() -> None:
     report = {
         "settings": {"width": 64, "blocks": 2, "heads": 1, "length": 50, "batch": 128, "loss": "full softmax"},
         "rounds": arguments.rounds,
-        "load_average": os.getloadavg()[0],
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "machine": peers.machine(),
         "python": platform.python_version(),
         "data": {
             name: measure(name, log, arguments.cache, arguments.rounds, arguments.core) for name, log in logs.items()
