@@ -244,7 +244,7 @@ class VectorModel(Recommender):
         scores[(queries.lengths == 0) | ~speaks(vectors)] = -np.inf
         return scores
 
-    def encode(self, queries: Queries, batch_size: int = 512) -> NDArray[np.float32]:
+    def encode(self, queries: Queries, batch_size: int = 128) -> NDArray[np.float32]:
         """Query vectors [Q, D], batched by length, so that little is padded."""
         import torch
 
