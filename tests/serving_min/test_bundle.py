@@ -105,7 +105,7 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
         ("static", lambda m: m.update(kind="tree"), "at `$.kind`"),
         ("static", lambda m: m.update(kind="vector"), "kind 'vector' with index of type NoneType"),
         ("vector", lambda m: m["history"].update(inputs=["ages"]), "kind 'vector' with encoder inputs ['ages']"),
-        ("vector", lambda m: m["history"].update(inputs=["items", "items"]), "names something twice"),
+        ("vector", lambda m: m["history"].update(inputs=["items", "items"]), "name something twice"),
         ("vector", lambda m: m["history"].update(inputs=["items", "ages"]), "encoder.onnx: takes ['items']"),
         ("static", lambda m: m["history"].update(events=["a", "a"]), "names something twice"),
         ("static", lambda m: m["history"].update(attributes=[["x", ["UK"]]]), "code 0 must be ''"),
