@@ -18,8 +18,8 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import Counts, InteractionLog
 from recsys_lab.errors import ConfigError
-from recsys_lab.models.base import Arrays, NeighbourModel
 from recsys_lab.models.gram import dense_pays, gram_matrix
+from recsys_lab.models.table import TableModel
 from recsys_lab.models.weighting import Weighting, weighted
 from serving_min.rerank import top_k
 
@@ -27,7 +27,7 @@ ITEMS_PER_BLOCK = 256
 TINY = 1e-30  # keeps 0 / 0 at 0 for items that nobody touched
 
 
-class ItemKNN(NeighbourModel):
+class ItemKNN(TableModel):
     """Cosine between the items' user vectors, the strongest ``neighbours`` (K) of each item kept (None: all).
 
     cosine(i, j) = xᵢ·xⱼ / (‖xᵢ‖ ‖xⱼ‖ + ``shrinkage``): shrinkage holds down pairs that few
@@ -36,8 +36,6 @@ class ItemKNN(NeighbourModel):
     ``bm25`` make less of users who touch much. With ``self_similarity`` an item of the history also speaks for
     itself, which only matters where seen items may be recommended again.
     """
-
-    weights: sparse.csr_array  # [I, I], float32
 
     def __init__(
         self,
@@ -57,9 +55,6 @@ class ItemKNN(NeighbourModel):
         self.counts: Counts = counts
         self.weighting: Weighting = weighting
         self.self_similarity = self_similarity
-
-    def item_weights(self) -> sparse.csr_array:
-        return self.weights
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         by_item = weighted(train.matrix(self.counts).T.tocsr(), self.weighting)
@@ -89,13 +84,6 @@ class ItemKNN(NeighbourModel):
         found = best.scores > 0
         offsets = np.concatenate([[0], found.sum(axis=1).cumsum()])
         return sparse.csr_array((best.scores[found], best.items[found], offsets), shape=alike.shape)
-
-    def _arrays(self) -> Arrays:
-        return {"offsets": self.weights.indptr, "items": self.weights.indices, "weights": self.weights.data}
-
-    def _restore(self, arrays: Arrays) -> None:
-        items = len(self.catalogue)
-        self.weights = sparse.csr_array((arrays["weights"], arrays["items"], arrays["offsets"]), shape=(items, items))
 
 
 def strongest(matrix: sparse.csr_array, width: int) -> sparse.csr_array:

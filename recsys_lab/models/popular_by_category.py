@@ -10,10 +10,11 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, ModelError
-from recsys_lab.models.base import Arrays, NeighbourModel, recent_popularity
+from recsys_lab.models.base import recent_popularity
+from recsys_lab.models.table import TableModel
 
 
-class PopularByCategory(NeighbourModel):
+class PopularByCategory(TableModel):
     """Each distinct item of the history votes for the ``most`` popular items of its own category.
 
     A vote weighs the item's events, halved every ``half_life_days`` before the log's end (None: plain
@@ -21,8 +22,6 @@ class PopularByCategory(NeighbourModel):
     ranked at all. ``column`` of the catalogue says what a category is: category, brand …; of "a|b" the
     whole. Raises ModelError when no item has one.
     """
-
-    weights: sparse.csr_array  # [I, I], float32
 
     def __init__(self, *, column: str = columns.CATEGORY, half_life_days: float | None = 30.0, most: int = 200) -> None:
         if half_life_days is not None and not half_life_days > 0:
@@ -32,9 +31,6 @@ class PopularByCategory(NeighbourModel):
         self.column = column
         self.half_life_days = half_life_days
         self.most = most
-
-    def item_weights(self) -> sparse.csr_array:
-        return self.weights
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         category, names = catalogue.categories(self.column)
@@ -56,10 +52,3 @@ class PopularByCategory(NeighbourModel):
         shape = (train.n_items, train.n_items)
         self.weights = sparse.csr_array((popularity[voted], voted, offsets.astype(np.int32)), shape=shape)
         self.weights.sort_indices()
-
-    def _arrays(self) -> Arrays:
-        return {"offsets": self.weights.indptr, "items": self.weights.indices, "weights": self.weights.data}
-
-    def _restore(self, arrays: Arrays) -> None:
-        shape = (len(self.catalogue), len(self.catalogue))
-        self.weights = sparse.csr_array((arrays["weights"], arrays["items"], arrays["offsets"]), shape=shape)

@@ -31,10 +31,10 @@ from recsys_lab.models.base import Arrays, Recommender
 from recsys_lab.nn.recbole_compat import recbole_calls
 from recsys_lab.nn.recbole_tables import events_table, items_table, users_table
 from recsys_lab.nn.recipe import at_least
+from recsys_lab.nn.record import SCORE
 from serving_min.queries import Queries
 
 LOG = logging.getLogger(__name__)
-SCORE = "valid_ndcg@10"  # in the curve, as our own neural models call it
 SCORES_PER_BLOCK = 1 << 18  # models without a ranking of their own score each pair in a row of its own
 OURS = {  # RecBole's names of what has a name of ours
     "model": "model",

@@ -16,14 +16,14 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import Counts, InteractionLog
 from recsys_lab.errors import ConfigError, ModelError
-from recsys_lab.models.base import Arrays, NeighbourModel
 from recsys_lab.models.gram import gram_matrix
+from recsys_lab.models.table import TableModel
 from serving_min.rerank import top_k
 
 NUMBERS_PER_BLOCK = 1 << 22  # of the blocks' own Gram matrices
 
 
-class SLIM(NeighbourModel):
+class SLIM(TableModel):
     """For each item x the weights w ≥ 0 of other items X that minimise
 
         ½ ‖x - X w‖² + ½ ``l2`` ‖w‖² + ``l1`` Σ w
@@ -32,8 +32,6 @@ class SLIM(NeighbourModel):
     ``counts`` says what stands in the users × items matrix, as in ``InteractionLog.matrix``. Memory
     grows with I²: ``fit`` raises ModelError rather than take more than ``max_memory_gb``.
     """
-
-    weights: sparse.csr_array  # [I, I], float32
 
     def __init__(
         self,
@@ -56,9 +54,6 @@ class SLIM(NeighbourModel):
         self.sweeps = sweeps
         self.counts: Counts = counts
         self.max_memory_gb = max_memory_gb
-
-    def item_weights(self) -> sparse.csr_array:
-        return self.weights
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         needed = train.n_items**2 * 4 * 2 / 1e9  # the Gram matrix and a copy of it, ordered
@@ -98,10 +93,3 @@ class SLIM(NeighbourModel):
         rows, places = np.nonzero(weights)
         shape = (len(items), len(gram))
         return sparse.csr_array((weights[rows, places], (rows, near[rows, places])), shape=shape)
-
-    def _arrays(self) -> Arrays:
-        return {"offsets": self.weights.indptr, "items": self.weights.indices, "weights": self.weights.data}
-
-    def _restore(self, arrays: Arrays) -> None:
-        items = len(self.catalogue)
-        self.weights = sparse.csr_array((arrays["weights"], arrays["items"], arrays["offsets"]), shape=(items, items))

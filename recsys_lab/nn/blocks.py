@@ -63,18 +63,23 @@ def feed_forward(width: int, hidden: int, activation: nn.Module, dropout: float)
     return nn.Sequential(nn.Linear(width, hidden), activation, Dropout(dropout), nn.Linear(hidden, width))
 
 
-class PreNorm(nn.Module):
-    """Each sub-layer sees its input normalised and adds to it as it was (Xiong et al., ICML 2020)."""
+class NormsBefore(nn.Module):
+    """The layers of a block that normalises what goes into attention and what goes into mixing."""
 
     closed = False
+    activation: type[nn.Module] = nn.GELU
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.before_attention = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
         self.before_mixing = nn.LayerNorm(width)
-        self.mix = feed_forward(width, hidden, nn.GELU(), dropout)
+        self.mix = feed_forward(width, hidden, self.activation(), dropout)
         self.dropout = Dropout(dropout)
+
+
+class PreNorm(NormsBefore):
+    """Each sub-layer sees its input normalised and adds to it as it was (Xiong et al., ICML 2020)."""
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
         rows = slice(-1 if last_only else 0, None)
@@ -106,18 +111,10 @@ class PostNorm(nn.Module):
         return mixed
 
 
-class Original(nn.Module):
+class Original(NormsBefore):
     """As in the code published with SASRec: the query alone is normalised, and what is added to is normalised too."""
 
-    closed = False
-
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.before_attention = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
-        self.before_mixing = nn.LayerNorm(width)
-        self.mix = feed_forward(width, hidden, nn.ReLU(), dropout)
-        self.dropout = Dropout(dropout)
+    activation = nn.ReLU
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
         rows = slice(-1 if last_only else 0, None)
