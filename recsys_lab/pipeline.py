@@ -46,7 +46,7 @@ __all__ += ["prepare", "report", "train", "tune"]
 Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
 # of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions; second stages
-SHARED_CODE: tuple[str, ...] = ("queries.py", "rerank.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
+SHARED_CODE: tuple[str, ...] = ("queries.py", "rerank/lists.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
 SHARED_CODE += ("features.py", "ranking.py", "trees.py", "users.py")
 
 

@@ -1,4 +1,4 @@
-"""From scores to the final lists: exclude, take the best k, fill up. Numpy only.
+"""Exclude, take the best k, fill up.
 
 The lab's base model calls the same functions, so a list is the same offline and online.
 """
