@@ -35,16 +35,19 @@ def speaks(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> TopK:
-    """The k best columns of each row of ``scores`` [Q, I]; -inf is never taken.
+    """The k best columns of each row of ``scores`` [Q, I]; -inf and NaN are never taken.
 
     Ties go to the lower item code, also at the edge of the list, so that the same scores
-    always give the same lists. NaN comes after every number.
+    always give the same lists.
     """
     width = min(k, scores.shape[1])
     items = np.full((len(scores), k), NOTHING, np.int32)
     best = np.full((len(scores), k), -np.inf, np.float32)
     if len(scores) and width:
-        contenders = np.flatnonzero(~(scores < _floor(scores, width)[:, None]))
+        contend = scores >= _floor(scores, width)[:, None]
+        for row in np.flatnonzero(np.count_nonzero(contend, axis=1) > 4 * width + 16):  # many tie
+            contend[row] = _best_of(scores[row], width)
+        contenders = np.flatnonzero(contend)
         rows, columns = np.divmod(contenders, scores.shape[1])
         values = scores.reshape(-1)[contenders]
         starts = np.searchsorted(rows, np.arange(len(scores)))
@@ -71,6 +74,15 @@ def _floor(scores: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     leaders = np.fmax.reduce(scores[:, : groups * depth].reshape(len(scores), depth, groups), axis=1)
     floor = -np.partition(-leaders, width - 1, axis=1)[:, width - 1]
     return np.fmax(floor, np.finfo(np.float32).min)
+
+
+def _best_of(row: NDArray[np.float32], width: int) -> NDArray[np.bool_]:
+    """Which of a row's scores are its ``width`` best, at the edge those of the lowest codes."""
+    edge = -np.partition(-row, width - 1)[width - 1]
+    best = row > edge
+    level = np.flatnonzero(row == edge)
+    best[level[: width - np.count_nonzero(best)]] = True
+    return best
 
 
 def fill(lists: TopK, order: NDArray[np.int32], scores: NDArray[np.float32], barred: list[NDArray[np.int32]]) -> TopK:

@@ -34,7 +34,14 @@ def test_wide_rows_of_distinct_scores(k: int) -> None:
     assert top_k(scores, k).items.tolist() == np.argsort(-scores, axis=1)[:, :k].tolist()
 
 
-def test_no_number_comes_last() -> None:
+def test_no_number_is_never_taken() -> None:
     scores = np.tile(np.arange(100, dtype=np.float32), (2, 1))
-    scores[0, 40:] = np.nan
-    assert top_k(scores, 3).items.tolist() == [[39, 38, 37], [99, 98, 97]]
+    scores[0, 2:] = np.nan
+    assert top_k(scores, 3).items.tolist() == [[1, 0, -1], [99, 98, 97]]
+
+
+def test_wide_rows_of_ties() -> None:
+    scores = np.zeros((2, 1000), np.float32)
+    scores[0, ::-3] = 1
+    scores[1, [700, 900]] = 2
+    assert top_k(scores, 4).items.tolist() == [[0, 3, 6, 9], [700, 900, 0, 1]]
