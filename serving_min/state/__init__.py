@@ -1,0 +1,1 @@
+"""What each user did lately, between requests: in memory, or in Redis where several processes share it."""

@@ -1,0 +1,173 @@
+"""Against a real redis-server, which dies and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from serving_min.errors import BusyError, StartError
+from serving_min.state.breaker import Breaker
+from serving_min.state.redis import RedisStore
+from serving_min.state.resilient import ResilientStore
+from serving_min.state.store import Touch
+from tests.serving_min.state.stores import RedisServer, arrival
+
+
+class Counting(RedisStore):
+    reads = 0
+
+    async def read(self, user: str) -> list[Touch]:
+        self.reads += 1
+        return await super().read(user)
+
+
+@asynccontextmanager
+async def plain(server: RedisServer, **settings: int) -> AsyncIterator[RedisStore]:
+    store = RedisStore(server.url, timeout=2, **settings)
+    await store.start()
+    yield store
+    await store.stop()
+
+
+def resilient(server: RedisServer, *, waiting: int = 100) -> ResilientStore:
+    return ResilientStore(RedisStore(server.url, timeout=1), waiting=waiting, breaker=Breaker(first=0.02, longest=0.05))
+
+
+async def until_back(store: ResilientStore) -> None:
+    deadline = time.monotonic() + 10
+    while not store.status().reachable:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def items(store: RedisStore | ResilientStore, user: str = "ann") -> str:
+    return "".join(touch.item for touch in await store.read(user))
+
+
+def test_the_latest_events_in_order_of_time_each_once(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server, kept=3) as store, plain(redis_server, kept=3) as other_process:
+            batch = [arrival("1", "A", 10), arrival("2", "B", 30), arrival("3", "C", 20, event="purchase")]
+            assert await store.add([*batch, arrival("2", "B", 30)]) == [True, True, True, False]
+            assert await other_process.add([arrival("3", "C", 20), arrival("4", "D", 40)]) == [False, True]
+            assert [(touch.item, touch.event, touch.time) for touch in await store.read("ann")] == [
+                ("C", "purchase", 20),
+                ("B", "view", 30),
+                ("D", "view", 40),
+            ]
+            assert await items(store, "bob") == ""
+            assert await store.add([]) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_hundred_senders_of_the_same_event_count_once(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            fresh = await asyncio.gather(*(store.add([arrival("same", "A")]) for _ in range(100)))
+            assert sum(flags[0] for flags in fresh) == 1
+            assert await items(store) == "A"
+
+    asyncio.run(scenario())
+
+
+def test_users_and_ids_expire_and_users_can_be_forgotten(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server, ttl=100, window=10) as store:
+            await store.add([arrival("1", "A"), arrival("2", "B"), arrival("3", "C", user="bob")])
+            assert await store._redis.ttl("recsys:user:ann") == 100
+            assert await store._redis.ttl("recsys:id:1") == 10
+            assert await store.forget("ann") == 2
+            assert (await items(store), await items(store, "bob")) == ("", "C")
+
+    asyncio.run(scenario())
+
+
+def test_killed_in_the_middle_nothing_is_lost_and_nobody_waits(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        store = resilient(redis_server)
+        await store.start()
+        assert await store.add([arrival("1", "A", 1)]) == [True]
+        redis_server.kill()
+        assert await items(store) == ""
+        assert await store.add([arrival("2", "B", 2), arrival("2", "B", 2), arrival("1", "A", 1)]) == [
+            True,
+            False,
+            True,  # that it is a duplicate shows when it is written
+        ]
+        assert await items(store) == "AB", "delayed events count at once"
+        assert (store.status().reachable, store.status().delayed) == (False, 2)
+        with pytest.raises(BusyError, match="ask again to forget 'bob'"):
+            await store.forget("bob")
+        redis_server.start()
+        await until_back(store)
+        assert await items(store) == "AB"
+        assert (store.status().delayed, store.status().lost) == (0, 0)
+        redis_server.kill()
+        redis_server.start()
+        assert await store.add([arrival("3", "C", 3)]) == [True], "idle connections that died with it are no failure"
+        await until_back(store)
+        assert await items(store) == "ABC"
+        await store.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    assert "away, answers use the request's own history" in caplog.messages[0]
+    assert "back; 2 delayed events written, 0 lost so far" in caplog.messages[1]
+
+
+def test_a_full_queue_loses_the_oldest_and_says_so(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        redis_server.kill()
+        store = resilient(redis_server, waiting=2)
+        await store.start()
+        await store.add([arrival(name, name.upper()) for name in "abc"])
+        assert (store.status().delayed, store.status().lost) == (2, 1)
+        await store.stop()
+        assert (store.status().delayed, store.status().lost) == (0, 3)
+
+    asyncio.run(scenario())
+    assert "2 delayed events are lost at the end" in caplog.text
+
+
+def test_a_redis_that_hangs_costs_one_timeout(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        asked = Counting(redis_server.url, timeout=0.05)
+        store = ResilientStore(asked, breaker=Breaker(first=60))
+        await store.start()
+        redis_server.process.send_signal(signal.SIGSTOP)  # connections stay open, nothing answers
+        for _ in range(50):
+            assert await store.read("ann") == []
+        assert not store.status().reachable
+        assert asked.reads == 1
+        redis_server.process.send_signal(signal.SIGCONT)
+        await store.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(StartError, match="redis: 'localhost' is no address; write redis://HOST:PORT"):
+        RedisStore("localhost")
+
+
+def test_the_package_is_only_asked_for_when_it_is_used() -> None:
+    program = (
+        "import sys; sys.modules['redis'] = None\n"
+        "from serving_min.errors import StartError\n"
+        "from serving_min.state.redis import RedisStore\n"
+        "try: RedisStore('redis://x')\n"
+        "except StartError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "redis: the package is missing; pip install redis\n"
