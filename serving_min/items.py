@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from serving_min.errors import BundleError, RequestError
+from serving_min.masks import Masks
 from serving_min.messages import Filters
 
 ALWAYS = -(1 << 63)  # available since ever
@@ -23,7 +24,12 @@ COLUMNS = {
     "brand": pa.string(),
     "price": pa.float64(),
     "available_from": pa.int64(),  # a timestamp would be read in its own unit
+    "market": pa.string(),
+    "min_age": pa.float64(),
+    "margin": pa.float64(),
+    "stock": pa.float64(),
 }
+FILTERED = {"category": "category", "brand": "brand", "price": "price", "market": "market", "age": "min_age"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,10 @@ class Items:
     brand: Labels | None
     price: NDArray[np.float64] | None  # NaN = unknown
     available_from: NDArray[np.int64] | None
+    market: Labels | None = None  # where it is sold, "DE|FR"; -1 = everywhere
+    min_age: NDArray[np.float64] | None = None  # years that a buyer must have; NaN = any age
+    margin: NDArray[np.float64] | None = None  # what one sale earns; NaN = unknown
+    stock: NDArray[np.float64] | None = None  # pieces; NaN = unknown
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,6 +79,11 @@ class Items:
         with pa.OSFile(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
         table.validate(full=True)  # Arrow trusts the offsets of a file, and would read beyond its end
+        return cls.of(table, path)
+
+    @classmethod
+    def of(cls, table: pa.Table, path: Path) -> Items:
+        """The rows of a table that came from ``path``. Raises what ``read`` does."""
         for name in COLUMNS.keys() & set(table.column_names):
             kind = table.schema.field(name).type
             if kind != COLUMNS[name]:
@@ -89,6 +104,10 @@ class Items:
             brand=_labels(table, "brand"),
             price=_numbers(table, "price", nan),
             available_from=_numbers(table, "available_from", ALWAYS),
+            market=_labels(table, "market"),
+            min_age=_numbers(table, "min_age", nan),
+            margin=_numbers(table, "margin", nan),
+            stock=_numbers(table, "stock", nan),
         )
 
     def description(self, code: int) -> dict[str, Any]:
@@ -103,24 +122,18 @@ class Items:
 
     def check(self, filters: Filters) -> None:
         """Raises RequestError for a filter on something that the shop's items do not have."""
-        for name in ("category", "brand", "price"):
-            if getattr(filters, name) is not None and getattr(self, name) is None:
-                raise RequestError(f"this bundle's items have no {name} to filter by - at `$.filters.{name}`")
+        for name, column in FILTERED.items():
+            for asked in (name, f"not_{name}"):
+                if getattr(filters, asked, None) is not None and getattr(self, column) is None:
+                    raise RequestError(f"this bundle's items have no {column} to filter by - at `$.filters.{asked}`")
 
     def allowed(self, filters: Filters, now: int) -> NDArray[np.bool_] | None:
-        """Which items pass, [I]; None when nothing was asked for."""
-        masks = []
-        if filters.category is not None and self.category is not None:
-            masks.append(self.category.among(filters.category))
-        if filters.brand is not None and self.brand is not None:
-            masks.append(self.brand.among(filters.brand))
-        if filters.price is not None and self.price is not None:
-            low = -np.inf if filters.price.min is None else filters.price.min
-            high = np.inf if filters.price.max is None else filters.price.max
-            masks.append((self.price >= low) & (self.price <= high))
-        if filters.available and self.available_from is not None:
-            masks.append(self.available_from <= now)
-        return np.logical_and.reduce(masks) if masks else None
+        """Which items pass, [I], not to be written to; None when nothing was asked for."""
+        return self._masks.allowed(filters, now)
+
+    @cached_property
+    def _masks(self) -> Masks:
+        return Masks(self)
 
 
 # Lists and not pyarrow's own to_numpy or fill_null: those import pandas where it is installed.

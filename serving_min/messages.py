@@ -46,13 +46,19 @@ class PriceRange(Struct, frozen=True, forbid_unknown_fields=True):
 class Filters(Struct, frozen=True, forbid_unknown_fields=True):
     """What every item of the answer must satisfy.
 
-    ``category`` and ``brand`` list the values allowed; ``available: true`` keeps what is on sale
-    at ``now`` (an item without ``available_from`` always is).
+    ``category`` and ``brand`` list the values allowed, ``not_category`` and ``not_brand`` those refused; ``market`` is
+    where it must be sold, ``age`` how old its buyer is (what is unknown of an item passes these four);
+    ``available: true`` keeps what is on sale at ``now`` (an item without ``available_from`` always is) and not
+    out of stock.
     """
 
     category: list[str] | None = None
+    not_category: list[str] | None = None
     brand: list[str] | None = None
+    not_brand: list[str] | None = None
     price: PriceRange | None = None
+    market: Annotated[str, Meta(min_length=1)] | None = None
+    age: Annotated[float, Meta(ge=0)] | None = None
     available: bool = False
 
 
