@@ -1,0 +1,63 @@
+"""The log as Kafka topics, one for each stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from serving_min.errors import StartError
+from serving_min.sinks.sink import Encoded
+
+log = logging.getLogger(__name__)
+
+
+class Kafka:
+    """A target for the sink. Each message is a line of JSON, keyed by user, so that a user's stay in order.
+
+    All replicas acknowledge each message, and retries make no duplicates (``enable.idempotence``). While brokers are
+    away messages wait in the client's own bounded queue, for five minutes; then, or when it is full, they are lost and
+    counted. ``settings`` are librdkafka's.
+    """
+
+    def __init__(
+        self, servers: str, *, prefix: str = "recsys.", settings: Mapping[str, Any] | None = None, flush: float = 10
+    ) -> None:
+        try:
+            import confluent_kafka
+        except ImportError as error:
+            raise StartError("kafka: the package is missing; pip install confluent-kafka") from error
+        chosen = {"bootstrap.servers": servers, "linger.ms": 50, "compression.type": "zstd", **(settings or {})}
+        chosen |= {"enable.idempotence": True, "acks": "all"}
+        try:
+            self._producer = confluent_kafka.Producer(chosen, logger=log)
+        except (confluent_kafka.KafkaException, ValueError) as error:
+            raise StartError(f"kafka: {error}; give the servers as HOST:PORT,HOST:PORT") from error
+        self._refusals = (BufferError, confluent_kafka.KafkaException)
+        self.prefix, self.flush = prefix, flush
+        self.lost = 0
+
+    def append(self, stream: str, lines: Sequence[Encoded]) -> None:
+        for user, line in lines:
+            try:
+                self._producer.produce(self.prefix + stream, line, key=user.encode(), on_delivery=self._delivered)
+            except self._refusals as error:
+                self._lose(1, error)
+        self._producer.poll(0)
+
+    def sync(self) -> None:
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        """Gives the brokers ``flush`` seconds to take what waits."""
+        if left := self._producer.flush(self.flush):
+            self._lose(left, f"not taken within {self.flush:g} seconds")
+
+    def _delivered(self, error: Any, _: Any) -> None:
+        if error is not None:
+            self._lose(1, error)
+
+    def _lose(self, count: int, why: object) -> None:
+        if not self.lost:
+            log.error("kafka: messages are lost: %s", why)
+        self.lost += count
