@@ -13,9 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from serving_min.errors import BundleError, RequestError
+from serving_min.item_codes import ItemCodes, check_slots, make_slots
+from serving_min.mapped import forget_pages, map_file
 from serving_min.masks import Masks
 from serving_min.messages import Filters
+from serving_min.texts import Texts, one_piece, valid
 
+SLOTS_FILE = "item_codes.npy"  # beside items.arrow
+MOST_DESCRIBED = 100_000  # items whose description is kept at hand
 ALWAYS = -(1 << 63)  # available since ever
 COLUMNS = {
     "item_id": pa.string(),
@@ -46,21 +51,22 @@ class Labels:
     def among(self, wanted: list[str]) -> NDArray[np.bool_]:
         """Which items carry one of the wanted labels, [I]."""
         chosen = np.zeros(len(self.names) + 1, np.bool_)  # the last place is for code -1
-        chosen[[self._position[name] for name in wanted if name in self._position]] = True
+        chosen[[self.position[name] for name in wanted if name in self.position]] = True
         return chosen[self.codes]
 
     @cached_property
-    def _position(self) -> dict[str, int]:
+    def position(self) -> dict[str, int]:
+        """Code by name."""
         return {name: code for code, name in enumerate(self.names)}
 
 
 @dataclass(frozen=True)
 class Items:
-    """I items by code. Columns that the shop does not have are None."""
+    """I items by code. Columns that the shop does not have are None. Those of a file stay there, mapped."""
 
-    ids: list[str]
-    codes: dict[str, int]
-    titles: list[str | None] | None
+    ids: Texts
+    codes: ItemCodes
+    titles: Texts | None
     category: Labels | None
     brand: Labels | None
     price: NDArray[np.float64] | None  # NaN = unknown
@@ -76,29 +82,29 @@ class Items:
     @classmethod
     def read(cls, path: Path) -> Items:
         """Raises BundleError when ids are missing or double, or a column is of another type."""
-        with pa.OSFile(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
+        mapped = map_file(path)
+        table = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
         table.validate(full=True)  # Arrow trusts the offsets of a file, and would read beyond its end
-        return cls.of(table, path)
+        _check_types(table, path)
+        slots = np.asarray(np.load(path.with_name(SLOTS_FILE), mmap_mode="r", allow_pickle=False))
+        items = cls.of(table, path, slots)
+        forget_pages(mapped)
+        return items
 
     @classmethod
-    def of(cls, table: pa.Table, path: Path) -> Items:
+    def of(cls, table: pa.Table, path: Path, slots: NDArray[np.int32] | None = None) -> Items:
         """The rows of a table that came from ``path``. Raises what ``read`` does."""
-        for name in COLUMNS.keys() & set(table.column_names):
-            kind = table.schema.field(name).type
-            if kind != COLUMNS[name]:
-                raise BundleError(f"{path}: {name} is {kind}, not {COLUMNS[name]}")
-        if "item_id" not in table.column_names:
-            raise BundleError(f"{path}: no column item_id; it has {table.column_names}")
-        ids = _texts(table, "item_id") or []
-        if None in ids:
-            raise BundleError(f"{path}: item_id of row {ids.index(None)} is null")
-        codes = {str(item): code for code, item in enumerate(ids)}
-        if len(codes) != len(ids):
-            raise BundleError(f"{path}: {len(ids) - len(codes)} item ids stand there twice")
+        _check_types(table, path)
+        ids = Texts(one_piece(table["item_id"]))
+        if (blank := ids.first_null) is not None:
+            raise BundleError(f"{path}: item_id of row {blank} is null")
+        if slots is None:
+            slots = make_slots([ids.at(code) for code in range(len(ids))])
+        if wrong := check_slots(slots, ids):
+            raise BundleError(f"{path.with_name(SLOTS_FILE)}: {wrong}")
         return cls(
-            ids=list(codes),
-            codes=codes,
+            ids=ids,
+            codes=ItemCodes(ids, slots),
             titles=_texts(table, "title"),
             category=_labels(table, "category"),
             brand=_labels(table, "brand"),
@@ -111,7 +117,15 @@ class Items:
         )
 
     def description(self, code: int) -> dict[str, Any]:
-        """What is known of an item, as the fields of ``Recommendation``."""
+        """What is known of an item, as the fields of ``Recommendation``; not to be written to."""
+        known = self._described.get(code)
+        if known is None:
+            if len(self._described) >= MOST_DESCRIBED:
+                self._described.clear()
+            known = self._described[code] = self._describe(code)
+        return known
+
+    def _describe(self, code: int) -> dict[str, Any]:
         known = {
             "title": self.titles and self.titles[code],
             "category": self.category and self.category.of(code),
@@ -119,6 +133,10 @@ class Items:
             "price": None if self.price is None or not isfinite(self.price[code]) else float(self.price[code]),
         }
         return {name: value for name, value in known.items() if value is not None}
+
+    @cached_property
+    def _described(self) -> dict[int, dict[str, Any]]:
+        return {}
 
     def check(self, filters: Filters) -> None:
         """Raises RequestError for a filter on something that the shop's items do not have."""
@@ -136,27 +154,34 @@ class Items:
         return Masks(self)
 
 
-# Lists and not pyarrow's own to_numpy or fill_null: those import pandas where it is installed.
+def _check_types(table: pa.Table, path: Path) -> None:
+    for name in COLUMNS.keys() & set(table.column_names):
+        kind = table.schema.field(name).type
+        if kind != COLUMNS[name]:
+            raise BundleError(f"{path}: {name} is {kind}, not {COLUMNS[name]}")
+    if "item_id" not in table.column_names:
+        raise BundleError(f"{path}: no column item_id; it has {table.column_names}")
 
 
-def _texts(table: pa.Table, name: str) -> list[str | None] | None:
-    if name not in table.column_names:
-        return None
-    texts: list[str | None] = table[name].to_pylist()
-    return texts
+# Buffers and not pyarrow's own to_numpy or fill_null: those import pandas where it is installed.
+
+
+def _texts(table: pa.Table, name: str) -> Texts | None:
+    return Texts(one_piece(table[name])) if name in table.column_names else None
 
 
 def _labels(table: pa.Table, name: str) -> Labels | None:
-    texts = _texts(table, name)
-    if texts is None:
+    if name not in table.column_names:
         return None
-    names = sorted({text for text in texts if text is not None})
-    position = {name: code for code, name in enumerate(names)}
-    return Labels(np.array([-1 if text is None else position[text] for text in texts], np.int32), names)
+    column = one_piece(table[name]).dictionary_encode()
+    return Labels(_filled(column.indices, -1), column.dictionary.to_pylist())
 
 
 def _numbers(table: pa.Table, name: str, missing: float) -> NDArray[Any] | None:
-    if name not in table.column_names:
-        return None
-    numbers = table[name].to_pylist()
-    return np.array([missing if number is None else number for number in numbers], type(missing))
+    return _filled(one_piece(table[name]), missing) if name in table.column_names else None
+
+
+def _filled(column: pa.Array, missing: float) -> NDArray[Any]:
+    """The numbers where they lie, or a copy of them with ``missing`` in place of nulls."""
+    numbers = np.frombuffer(column.buffers()[1] or b"", str(column.type), len(column))
+    return np.where(valid(column), numbers, numbers.dtype.type(missing)) if column.null_count else numbers

@@ -45,20 +45,20 @@ def top_k(scores: NDArray[np.float32], k: int) -> TopK:
     best = np.full((len(scores), k), -np.inf, np.float32)
     if len(scores) and width:
         contend = scores >= _floor(scores, width)[:, None]
-        for row in np.flatnonzero(np.count_nonzero(contend, axis=1) > 4 * width + 16):  # many tie
-            contend[row] = _best_of(scores[row], width)
-        contenders = np.flatnonzero(contend)
-        rows, columns = np.divmod(contenders, scores.shape[1])
-        values = scores.reshape(-1)[contenders]
-        starts = np.searchsorted(rows, np.arange(len(scores)))
-        places = np.arange(len(rows)) - starts[rows]
-        table = np.full((len(scores), max(width, int(places.max(initial=0)) + 1)), -np.inf, np.float32)
-        table[rows, places] = values
+        contenders, counts = _by_row(contend)
+        crowded = np.flatnonzero(counts > 32 * width)  # many tie
+        if len(crowded):
+            for row in crowded:
+                contend[row] = _best_of(scores[row], width)
+            contenders, counts = _by_row(contend)
+        present = np.arange(max(width, counts.max())) < counts[:, None]
+        table = np.full(present.shape, -np.inf, np.float32)
+        table[present] = scores.reshape(-1)[contenders]
+        codes = np.zeros(present.shape, np.int64)
+        codes[present] = contenders
         order = np.argsort(-table, axis=1, kind="stable")[:, :width]  # equal scores stay in the order of their codes
         best[:, :width] = np.take_along_axis(table, order, 1)
-        codes = np.zeros(table.shape, np.int32)
-        codes[rows, places] = columns
-        items[:, :width] = np.take_along_axis(codes, order, 1)
+        items[:, :width] = np.take_along_axis(codes, order, 1) % scores.shape[1]
         items[best == -np.inf] = NOTHING
     return TopK(items, best, np.zeros(items.shape, np.bool_))
 
@@ -67,19 +67,26 @@ def _floor(scores: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """A number per row that at least ``width`` of its scores reach, if so many are above -inf.
 
     It is the width-th best of the maxima of groups of columns, so few other scores reach it, and
-    finding it takes one pass at the speed of memory.
+    finding it takes one pass at the speed of memory. A group with NaN counts as the worst.
     """
     depth = max(1, min(16, scores.shape[1] // (4 * width)))
     groups = scores.shape[1] // depth  # the last columns are in none
-    leaders = np.fmax.reduce(scores[:, : groups * depth].reshape(len(scores), depth, groups), axis=1)
+    leaders = np.maximum.reduce(scores[:, : groups * depth].reshape(len(scores), depth, groups), axis=1)
     floor = -np.partition(-leaders, width - 1, axis=1)[:, width - 1]
     return np.fmax(floor, np.finfo(np.float32).min)
+
+
+def _by_row(contend: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where ``contend`` [Q, I] is true, as flat places, and how many of them each row has."""
+    places = np.flatnonzero(contend)
+    ends = np.searchsorted(places, np.arange(len(contend) + 1) * contend.shape[1])
+    return places, np.diff(ends)
 
 
 def _best_of(row: NDArray[np.float32], width: int) -> NDArray[np.bool_]:
     """Which of a row's scores are its ``width`` best, at the edge those of the lowest codes."""
     edge = -np.partition(-row, width - 1)[width - 1]
-    best = row > edge
+    best: NDArray[np.bool_] = row > edge
     level = np.flatnonzero(row == edge)
     best[level[: width - np.count_nonzero(best)]] = True
     return best

@@ -1,0 +1,84 @@
+"""New items get their places by lot, with a probability that is known: what is never shown is never learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving_min.bounds import Bounds
+from serving_min.items import ALWAYS
+from serving_min.rerank.facts import Facts
+from serving_min.rerank.found import Codes
+from serving_min.rules import DAY, Exploration
+
+
+def seed_of(request_id: str) -> int:
+    """The lot that a request draws: the same id draws the same items."""
+    return int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest())
+
+
+class Explorer:
+    """Knows which items are new, and puts some into lists that have too few."""
+
+    def __init__(self, rule: Exploration, facts: Facts, caps: Mapping[str, int]) -> None:
+        self.rule = rule
+        self.caps = [(getattr(facts.items, column).codes, most) for column, most in caps.items()]
+        below = rule.popularity_below
+        never = np.zeros(0, np.int32)
+        self._little_known = never if below is None else np.flatnonzero(facts.popularity < below).astype(np.int32)
+        dates = facts.items.available_from
+        self._dates = np.full(len(facts.items), ALWAYS) if dates is None else dates
+        self._by_date = self._dates.argsort(kind="stable").astype(np.int32) if rule.days is not None else never
+        self._sorted_dates = self._dates[self._by_date]
+
+    def new(self, now: int) -> Codes:
+        """The new items at ``now``, ascending; never one that is not yet on sale."""
+        known = self._little_known
+        known = known[self._dates[known] <= now]
+        if self.rule.days is None:
+            return known
+        first, last = self._sorted_dates.searchsorted([now - int(self.rule.days * DAY), now], "right")
+        return np.union1d(known, self._by_date[first:last])
+
+    def explore(
+        self, codes: list[int], kept: Sequence[int], bounds: Bounds, now: int, seed: int
+    ) -> dict[int, tuple[int, float]]:
+        """Which items go to which places of the list ``codes`` instead of what is there, with their propensities.
+
+        New items take the lowest places that hold neither a new item nor one of ``kept``, the lowest first. Each
+        is drawn evenly from the new items within the bounds that are not in the list and that the caps have room for.
+        """
+        pool = self.new(now)
+        needed = ceil(self.rule.share * bounds.k - 1e-9) - int(np.isin(codes, pool).sum())
+        if needed <= 0:
+            return {}
+        fixed = {*kept, *pool[np.isin(pool, codes)].tolist()}
+        pool = pool[bounds.within(pool)]
+        pool = pool[~np.isin(pool, codes)]
+        drawn: dict[int, tuple[int, float]] = {}
+        rng = np.random.default_rng(seed)
+        now_in = list(codes)
+        places = [place for place in reversed(range(len(codes))) if codes[place] not in fixed]
+        for place in places[:needed]:
+            others = np.array(now_in[:place] + now_in[place + 1 :], np.int32)
+            free = pool[self._has_room(pool, others)]
+            if not len(free):
+                break
+            item = int(free[rng.integers(len(free))])
+            drawn[place] = (item, 1 / len(free))
+            now_in[place] = item
+            pool = pool[pool != item]
+        return drawn
+
+    def _has_room(self, pool: Codes, others: Codes) -> NDArray[np.bool_]:
+        room = np.ones(len(pool), np.bool_)
+        for labels, most in self.caps:
+            names, counts = np.unique(labels[others], return_counts=True)
+            full = names[(counts >= most) & (names >= 0)]
+            if len(full):
+                room &= ~np.isin(labels[pool], full)
+        return room

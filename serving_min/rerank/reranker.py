@@ -1,0 +1,167 @@
+"""One surface's rules, applied to what was found for one query: the same code in the server and in the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from serving_min.bounds import Bounds
+from serving_min.errors import BundleError, RequestError
+from serving_min.items import Labels
+from serving_min.messages import Filters
+from serving_min.rerank.calibration import ToMix
+from serving_min.rerank.exploration import Explorer
+from serving_min.rerank.facts import Facts
+from serving_min.rerank.found import NEW, PINNED, Codes, Found, Mask, Ranked
+from serving_min.rerank.promotion import Promotion
+from serving_min.rerank.selection import Room, select
+from serving_min.rerank.variety import ByScore, Determinantal, MarginalRelevance, Picker, Similarity
+from serving_min.rules import Calibrated, Mmr, Rules
+
+NOBODY: Codes = np.zeros(0, np.int32)
+
+
+class Reranker:
+    """``rules`` for the items of ``facts``. Holds no state between calls, so threads may share it.
+
+    Ask the retrievers for what ``asks`` says, then hand what they found to ``rank``. Raises BundleError when rules
+    speak of what these items do not have.
+    """
+
+    def __init__(self, rules: Rules, facts: Facts) -> None:
+        self.rules = rules
+        self.facts = facts
+        _must_fit(rules, facts)
+        columns = {
+            "category": (facts.items.category, rules.caps.category),
+            "brand": (facts.items.brand, rules.caps.brand),
+        }
+        self._caps: dict[str, tuple[Labels, int]] = {
+            name: (labels, most) for name, (labels, most) in columns.items() if labels is not None and most is not None
+        }
+        self._promotion = Promotion(rules, facts.items)
+        caps = {name: most for name, (_, most) in self._caps.items()}
+        self._explorer = None if rules.exploration is None else Explorer(rules.exploration, facts, caps)
+
+    def asks(self, bounds: Bounds, now: int) -> Bounds:
+        """The bounds within which to look, for a list within ``bounds`` at ``now`` (epoch seconds): with the rules'
+        filters, and as deep as they want."""
+        k = max(bounds.k, self.rules.depth) if self.rules.reorder else bounds.k
+        return _narrowed(replace(bounds, k=k), self.facts.items.allowed(self.rules.filters, now))
+
+    def rank(
+        self,
+        found: Found,
+        asked: Bounds,
+        k: int,
+        *,
+        now: int,
+        seed: int = 0,
+        history: Codes = NOBODY,
+        more: Callable[[Bounds], Found] | None = None,
+    ) -> Ranked:
+        """The list of k of what was ``found`` within ``asked`` bounds.
+
+        ``more`` finds the best, and the fallback's, within narrower bounds; without it a cap may leave fewer than k.
+        ``history`` are the user's items, ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
+        """
+        pins = self._pins(asked, k, now)
+        while True:  # once more for each time that caps closed what was found
+            promoted = self._ordered(self._promotion.applied(found, now).with_pinned([*pins.values()]))
+            rooms = {name: Room(labels.codes[promoted.codes], most) for name, (labels, most) in self._caps.items()}
+            at = {code: place for place, code in enumerate(promoted.codes.tolist())} if pins else {}
+            pinned = {position: at[code] for position, code in pins.items()}
+            picker = self._picker(promoted, history, k)
+            places = select(k, picker, promoted.filled, [*rooms.values()], pinned)
+            if len(places) == k or more is None or not any(room.full for room in rooms.values()):
+                break
+            grown = found.with_more(more(self._with_room(asked, rooms, now)))
+            if len(grown) == len(found):
+                break
+            found = grown
+        chosen = promoted.taken(np.array(places, np.int64))
+        return self._explored(chosen, [*pins.values()], replace(asked, k=k), now, seed)
+
+    def _pins(self, asked: Bounds, k: int, now: int) -> dict[int, int]:
+        """Item codes by position: those of today that the list may hold."""
+        known = self.facts.items.codes
+        today = [pin for pin in self.rules.pins if pin.holds(now) and pin.position <= k and pin.item in known]
+        codes = np.array(sorted(known[pin.item] for pin in today), np.int32)
+        inside = set(codes[asked.within(codes)].tolist())
+        return {pin.position: known[pin.item] for pin in today if known[pin.item] in inside}
+
+    def _ordered(self, found: Found) -> Found:
+        """Best first, ties to the lower code, those that are filled last."""
+        return found.taken(np.lexsort((found.codes, -found.scores, found.filled)))
+
+    def _picker(self, found: Found, history: Codes, k: int) -> Picker:
+        variety = self.rules.variety
+        if variety is None or variety.mix == 1:
+            return ByScore()
+        if isinstance(variety, Calibrated):
+            mix = self.facts.mix
+            if mix is None:
+                return ByScore()
+            mine, wanted = mix.wanted(history)
+            if not len(mine):
+                return ByScore()
+            return ToMix(found.shares(), mix.shares(found.codes, mine), wanted, variety.mix, variety.smoothing)
+        similarity = Similarity(self.facts, found.codes)
+        if isinstance(variety, Mmr):
+            return MarginalRelevance(found.shares(), similarity, variety.mix)
+        return Determinantal(found.shares(), similarity, variety.mix, k)
+
+    def _with_room(self, asked: Bounds, rooms: dict[str, Room], now: int) -> Bounds:
+        """Without the categories and brands that the list has enough of."""
+        items = self.facts.items
+        for name, room in rooms.items():
+            names = self._caps[name][0].names
+            for label in room.full:
+                full = [names[label]]
+                others = Filters(not_category=full) if name == "category" else Filters(not_brand=full)
+                asked = _narrowed(asked, items.allowed(others, now))
+        return asked
+
+    def _explored(self, chosen: Found, pinned: Sequence[int], bounds: Bounds, now: int, seed: int) -> Ranked:
+        codes, reasons, filled = chosen.codes.copy(), list(chosen.reasons), chosen.filled.copy()
+        scores, propensity = chosen.scores.copy(), np.ones(len(codes))
+        for code in pinned:
+            for place in np.flatnonzero(codes == code).tolist():
+                reasons[place], filled[place] = PINNED, False
+        if self._explorer is not None:
+            drawn = self._explorer.explore(codes.tolist(), pinned, bounds, now, seed)
+            for place, (code, probability) in drawn.items():
+                codes[place], propensity[place] = code, probability
+                reasons[place], filled[place] = NEW, False
+        return Ranked(codes, scores, filled, reasons, propensity)
+
+
+def _narrowed(bounds: Bounds, allowed: Mask | None) -> Bounds:
+    if allowed is None:
+        return bounds
+    return replace(bounds, allowed=allowed if bounds.allowed is None else bounds.allowed & allowed)
+
+
+def _must_fit(rules: Rules, facts: Facts) -> None:
+    items = facts.items
+    needed = {
+        "caps.category": rules.caps.category is not None and "category",
+        "caps.brand": rules.caps.brand is not None and "brand",
+        "boosts.category": any(boost.category is not None for boost in rules.boosts) and "category",
+        "boosts.brand": any(boost.brand is not None for boost in rules.boosts) and "brand",
+        "weights.margin": rules.weights.margin > 0 and "margin",
+        "weights.stock": rules.weights.stock > 0 and "stock",
+        "variety": isinstance(rules.variety, Calibrated) and "category",
+        "exploration.days": rules.exploration is not None and bool(rules.exploration.days) and "available_from",
+    }
+    for setting, column in needed.items():
+        if column and getattr(items, column) is None:
+            raise BundleError(f"rules.{setting}: the items have no {column}; leave the rule out, or add the column")
+    if rules.variety is not None and facts.vectors is None and items.category is None and items.brand is None:
+        raise BundleError("rules.variety: the items have no vector, category or brand to be alike by; leave it out")
+    try:
+        items.check(rules.filters)
+    except RequestError as error:
+        raise BundleError(f"rules: {error}") from error
