@@ -29,7 +29,7 @@ Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(min_length=1)]
 
-COMMON_FILES = ("items.arrow", "fallback.npz", "golden.jsonl")
+COMMON_FILES = ("items.arrow", "item_codes.npy", "fallback.npz", "golden.jsonl")
 MODEL_FILES: dict[str, tuple[str, ...]] = {
     "vector": ("encoder.onnx", "items.faiss", "vectors.npz"),
     "neighbours": ("neighbours.npz",),

@@ -9,18 +9,21 @@ import numpy as np
 from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.models.base import Recommender
+from serving_min.item_codes import make_slots
+from serving_min.items import SLOTS_FILE
 
 TEXTS = (columns.TITLE, columns.CATEGORY, columns.BRAND, columns.IMAGE)
 
 
 def write_items(catalogue: Catalogue, path: Path) -> None:
-    """``items.arrow``: ids and, of what the server shows or filters by, the columns that the shop has.
-
-    What is unknown about an item is null.
+    """``items.arrow``: ids and, of what the server shows or filters by, the columns that the shop has; what is
+    unknown about an item is null. ``item_codes.npy`` beside it: where to find an id.
     """
     import pyarrow as pa
 
-    table = {columns.ITEM: pa.array(catalogue.strings(columns.ITEM), pa.string())}
+    ids = catalogue.strings(columns.ITEM)
+    np.save(path.with_name(SLOTS_FILE), make_slots(ids.tolist()))
+    table = {columns.ITEM: pa.array(ids, pa.string())}
     for name in TEXTS:
         if name in catalogue.frame:
             texts = catalogue.strings(name)

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
+from serving_min.item_codes import make_slots
 from serving_min.manifest import (
     FILE_NAME,
     FaissIndex,
@@ -67,6 +68,8 @@ def items_table() -> pa.Table:
 def write_items(path: Path, table: pa.Table) -> None:
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+    if "item_id" in table.column_names:
+        np.save(path.with_name("item_codes.npy"), make_slots([str(item) for item in table["item_id"].to_pylist()]))
 
 
 def mean_encoder(vectors: NDArray[np.float32]) -> onnx.ModelProto:
