@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+
+from recsys_lab.data.prepare import prepare
+from recsys_lab.data.sources.serving_log import ServingLog, impressions
+from recsys_lab.errors import SourceError
+from serving_min.events import Kind
+from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Line, Shown
+from serving_min.sinks.segments import Format, Segments
+from tests.data.sources.reading import Loaded
+
+NOON = 1_700_049_600
+
+
+def event(
+    identity: str, user: str, item: str, kind: Kind = "view", *, after: int = 0, request: str | None = None
+) -> Line:
+    return EventLine(identity, user, item, kind, NOON + after, NOON + after + 1, request_id=request)
+
+
+def answer(request: str, *items: str, after: int = 0) -> Line:
+    shown = [Shown(item, place, 1 / place, 0.5 / place, "model") for place, item in enumerate(items, 1)]
+    return AnswerLine(request, "ann", "home", "shop-ease", "7", NOON + after, 2, shown, [Candidate("Z", 0.1)])
+
+
+def write(folder: Path, *lines: Line, format: Format = "jsonl", finish: bool = True) -> None:
+    segments = Segments(folder, format=format, clock=lambda: NOON)
+    for line in lines:
+        segments.append(line.stream, [("", msgspec.json.encode(line))])
+    if finish:
+        segments.close()
+
+
+@pytest.fixture(params=["jsonl", "parquet"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Two finished segments of each stream, the second with an event that had come before."""
+    folder = tmp_path / "log"
+    write(
+        folder,
+        event("1", "ann", "A"),
+        event("2", "ann", "B", "click", after=5, request="r1"),
+        event("3", "bob", "A", "impression", request="r1"),
+        answer("r1", "B", "A"),
+        format=request.param,
+    )
+    write(
+        folder,
+        event("1", "ann", "A", after=9),
+        event("4", "bob", "C", "purchase", after=3),
+        event("5", "bob", "B", "dismiss"),
+        answer("r0", "A", after=-60),
+    )
+    return folder
+
+
+def test_events_each_once_and_as_they_came_first(log: Path) -> None:
+    loaded = Loaded(ServingLog(log))
+    assert sorted(loaded.query("SELECT user_id, item_id, timestamp, event FROM events")) == [
+        ("ann", "A", NOON, "view"),
+        ("ann", "B", NOON + 5, "click"),
+        ("bob", "C", NOON + 3, "purchase"),
+    ]
+    assert loaded.dropped == {"events that came twice": 1, "impressions and dismissals": 2}
+
+
+def test_impressions_have_propensities_and_clicks(log: Path) -> None:
+    table = impressions(log)
+    assert list(table) == [
+        *("request_id", "user_id", "timestamp", "surface", "position", "item_id", "score", "propensity"),
+        *("model", "version", "clicked"),
+    ]
+    rows = table[["request_id", "position", "item_id", "propensity", "clicked"]].to_numpy().tolist()
+    assert rows == [["r0", 1, "A", 0.5, False], ["r1", 1, "B", 0.5, True], ["r1", 2, "A", 0.25, False]]
+    assert set(table["timestamp"]) == {NOON, NOON - 60}
+
+
+def test_a_segment_that_is_being_written_counts_up_to_its_last_whole_line(tmp_path: Path) -> None:
+    write(tmp_path, event("1", "ann", "A"), event("2", "ann", "B"), answer("r1", "A"), finish=False)
+    (unfinished,) = tmp_path.glob("events/*/.*.open")
+    with unfinished.open("ab") as file:
+        file.write(b'{"id": "3", "user": "a')
+    assert Loaded(ServingLog(tmp_path)).events("item_id") == [("A",), ("B",)]
+    assert len(impressions(tmp_path)) == 1
+
+
+def test_prepared_with_a_catalogue_and_its_impressions(log: Path, tmp_path: Path) -> None:
+    items = tmp_path / "items.parquet"
+    pd.DataFrame({"item_id": ["A", "B", "C", "D"], "title": ["Apple", "Ball", "Cat", "Dog"]}).to_parquet(items)
+    dataset = prepare(ServingLog(log, items), root=tmp_path / "prepared")
+    assert (len(dataset.log), dataset.log.n_items) == (3, 4)
+    assert dataset.log.event_names == ("click", "view", "purchase")
+    assert len(pd.read_parquet(dataset.folder / "impressions.parquet")) == 3
+
+
+def test_no_answers_are_no_impressions(tmp_path: Path) -> None:
+    write(tmp_path, event("1", "ann", "A"))
+    assert impressions(tmp_path).empty
+
+
+def test_a_folder_without_segments(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no segment in .*/events; give the folder that the server logs to"):
+        ServingLog(tmp_path).files()
+    with pytest.raises(SourceError, match=r"data\.path: not set"):
+        ServingLog().files()
