@@ -22,13 +22,24 @@ def divergence(wanted: Values, shown: Values, smoothing: float) -> Values:
 
 class ToMix:
     """A picker (``serving_min.rerank.variety``): what a candidate adds is how near it brings the list to the mix
-    ``wanted`` [A], which is positive. ``shares`` [n] are of the scores, ``categories`` [n, A] of the candidates
-    (equation 8).
+    ``wanted`` [A], which is positive (equation 8).
+
+    ``shares`` [n] are of the scores, ``categories`` [G, A] of the groups of candidates that have the same ones;
+    ``groups`` [n] says which is whose.
     """
 
-    def __init__(self, shares: Values, categories: Values, wanted: Values, mix: float, smoothing: float) -> None:
+    def __init__(
+        self,
+        shares: Values,
+        categories: Values,
+        groups: NDArray[np.int64],
+        wanted: Values,
+        mix: float,
+        smoothing: float,
+    ) -> None:
         self.relevance = mix * shares
         self.categories = categories
+        self.groups = groups
         self.wanted = wanted
         self.mix = mix
         self.smoothing = smoothing
@@ -37,9 +48,10 @@ class ToMix:
 
     def best(self, open: Mask) -> int:
         shown = (self.total + self.categories) / (self.size + 1)
-        gains = self.relevance - (1 - self.mix) * divergence(self.wanted, shown, self.smoothing)
-        return int(np.where(open, gains, -np.inf).argmax())
+        lost = (1 - self.mix) * divergence(self.wanted, shown, self.smoothing)
+        gains = self.relevance - lost[self.groups]
+        return int(np.where(open, gains[: len(open)], -np.inf).argmax())
 
     def take(self, place: int) -> None:
-        self.total = self.total + self.categories[place]
+        self.total = self.total + self.categories[self.groups[place]]
         self.size += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from math import ceil
 
@@ -42,7 +43,8 @@ class Explorer:
         if self.rule.days is None:
             return known
         first, last = self._sorted_dates.searchsorted([now - int(self.rule.days * DAY), now], "right")
-        return np.union1d(known, self._by_date[first:last])
+        young = np.sort(self._by_date[first:last])
+        return np.union1d(known, young) if len(known) else young
 
     def explore(
         self, codes: list[int], kept: Sequence[int], bounds: Bounds, now: int, seed: int
@@ -53,24 +55,28 @@ class Explorer:
         is drawn evenly from the new items within the bounds that are not in the list and that the caps have room for.
         """
         pool = self.new(now)
-        needed = ceil(self.rule.share * bounds.k - 1e-9) - int(np.isin(codes, pool).sum())
+        if not len(pool):
+            return {}
+        nearest = pool[pool.searchsorted(codes).clip(max=len(pool) - 1)].tolist()
+        already = [code for code, other in zip(codes, nearest, strict=True) if code == other]
+        needed = ceil(self.rule.share * bounds.k - 1e-9) - len(already)
         if needed <= 0:
             return {}
-        fixed = {*kept, *pool[np.isin(pool, codes)].tolist()}
-        pool = pool[bounds.within(pool)]
-        pool = pool[~np.isin(pool, codes)]
+        fixed = {*kept, *already}
+        barred = np.array([*bounds.barred.tolist(), *codes], np.int32)
+        pool = pool[replace(bounds, barred=barred).within(pool)]
         drawn: dict[int, tuple[int, float]] = {}
         rng = np.random.default_rng(seed)
-        now_in = list(codes)
+        held = list(codes)
         places = [place for place in reversed(range(len(codes))) if codes[place] not in fixed]
         for place in places[:needed]:
-            others = np.array(now_in[:place] + now_in[place + 1 :], np.int32)
-            free = pool[self._has_room(pool, others)]
+            others = np.array(held[:place] + held[place + 1 :], np.int32)
+            free = pool[self._has_room(pool, others)] if self.caps else pool
             if not len(free):
                 break
             item = int(free[rng.integers(len(free))])
             drawn[place] = (item, 1 / len(free))
-            now_in[place] = item
+            held[place] = item
             pool = pool[pool != item]
         return drawn
 

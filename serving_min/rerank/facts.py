@@ -54,32 +54,31 @@ class CategoryMix:
             len(names),
         )
 
-    def entries(self, codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
-        """The rows (places in ``codes``), categories and shares of a sparse matrix; a row sums to 1, or to 0 for an
-        item without category."""
-        labels = self.labels[codes]
+    def entries(self, labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+        """The rows (places in ``labels``), categories and shares of a sparse matrix; a row sums to 1, or to 0 where the
+        label is unknown."""
         labels = np.where(labels < 0, len(self.offsets) - 2, labels)
         starts = self.offsets[labels]
         lengths = self.offsets[labels + 1] - starts
-        rows = np.repeat(np.arange(len(codes)), lengths)
+        rows = np.repeat(np.arange(len(labels)), lengths)
         ends = lengths.cumsum()
         places = np.arange(len(rows)) + np.repeat(starts - ends + lengths, lengths)
         return rows, self.parts[places], 1 / lengths[rows]
 
     def wanted(self, history: Codes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The categories of a history, and the share p of each; they sum to 1. Both are empty where none is known."""
-        _, parts, shares = self.entries(history)
+        _, parts, shares = self.entries(self.labels[history])
         weights = np.bincount(parts, shares, self.n_parts)
         mine = np.flatnonzero(weights)
         return mine, weights[mine] / weights[mine].sum()
 
-    def shares(self, codes: Codes, among: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How much of each item belongs to each of the categories ``among``, [n, A]."""
+    def shares(self, labels: NDArray[np.int32], among: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How much of each label belongs to each of the categories ``among``, [n, A]."""
         column = np.full(self.n_parts, -1)
         column[among] = np.arange(len(among))
-        rows, parts, shares = self.entries(codes)
+        rows, parts, shares = self.entries(labels)
         columns = column[parts]
         known = columns >= 0
-        table = np.zeros((len(codes), len(among)))
+        table = np.zeros((len(labels), len(among)))
         table[rows[known], columns[known]] = shares[known]
         return table

@@ -72,15 +72,20 @@ class Found:
         shares = np.ones(len(self))
         for tier in self.tiers():
             scores = self.scores[tier].astype(np.float64)
-            if spread := float(np.ptp(scores)):
-                shares[tier] = (scores - scores.min()) / spread
+            worst = scores.min()
+            if spread := scores.max() - worst:
+                shares[tier] = (scores - worst) / spread
         return shares
 
-    def tiers(self) -> list[Mask]:
+    def tiers(self) -> list[Mask | slice]:
         """Those that are not filled, and those that are: scores compare within each only. None is empty."""
         if not self.filled.any():
-            return [~self.filled] if len(self) else []
+            return [slice(None)] if len(self) else []
         return [tier for tier in (~self.filled, self.filled) if tier.any()]
+
+    def order(self) -> NDArray[np.int64]:
+        """Best first, ties to the lower code, those that are filled last, [n]."""
+        return np.lexsort((self.codes, -self.scores, self.filled))
 
 
 @dataclass(frozen=True)

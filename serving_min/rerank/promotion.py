@@ -48,18 +48,16 @@ class Promotion:
             labels = lift.codes[found.codes]
             factor *= lift.factor[labels]
             add += lift.add[labels]
-        if by_item:
-            for place, code in enumerate(found.codes.tolist()):
-                if code in by_item:
-                    times, plus = by_item[code]
-                    factor[place] *= times
-                    add[place] += plus
+        for code in by_item.keys() & set(found.codes.tolist()) if by_item else ():
+            times, plus = by_item[code]
+            factor[found.codes == code] *= times
+            add[found.codes == code] += plus
         for weight, column in self._weighted:
             add += weight * _of_the_largest(column[found.codes])
         scores = found.scores.astype(np.float64)
         lifted = np.where(scores < 0, scores / factor, scores * factor)
         for tier in found.tiers():
-            lifted[tier] += add[tier] * (float(np.ptp(scores[tier])) or 1.0)
+            lifted[tier] += add[tier] * (scores[tier].max() - scores[tier].min() or 1.0)
         return replace(found, scores=lifted.astype(np.float32))
 
     def _lifts(self, day: int) -> tuple[list[Lift], Mapping[int, tuple[float, float]]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds
 from serving_min.errors import BundleError, RequestError
@@ -69,19 +70,21 @@ class Reranker:
         """
         pins = self._pins(asked, k, now)
         while True:  # once more for each time that caps closed what was found
-            promoted = self._ordered(self._promotion.applied(found, now).with_pinned([*pins.values()]))
-            rooms = {name: Room(labels.codes[promoted.codes], most) for name, (labels, most) in self._caps.items()}
-            at = {code: place for place, code in enumerate(promoted.codes.tolist())} if pins else {}
-            pinned = {position: at[code] for position, code in pins.items()}
-            picker = self._picker(promoted, history, k)
-            places = select(k, picker, promoted.filled, [*rooms.values()], pinned)
+            promoted = self._promotion.applied(found, now).with_pinned([*pins.values()])
+            order = promoted.order()
+            codes = promoted.codes[order]
+            rooms = {name: Room(labels.codes[codes], most) for name, (labels, most) in self._caps.items()}
+            pinned = {position: int((codes == code).argmax()) for position, code in pins.items()}
+            picker = self._picker(promoted, order, history, k)
+            first = len(order) - int(np.count_nonzero(promoted.filled))
+            places = select(k, picker, len(order), [*rooms.values()], pinned, first)
             if len(places) == k or more is None or not any(room.full for room in rooms.values()):
                 break
             grown = found.with_more(more(self._with_room(asked, rooms, now)))
             if len(grown) == len(found):
                 break
             found = grown
-        chosen = promoted.taken(np.array(places, np.int64))
+        chosen = promoted.taken(order[places])
         return self._explored(chosen, [*pins.values()], replace(asked, k=k), now, seed)
 
     def _pins(self, asked: Bounds, k: int, now: int) -> dict[int, int]:
@@ -92,14 +95,12 @@ class Reranker:
         inside = set(codes[asked.within(codes)].tolist())
         return {pin.position: known[pin.item] for pin in today if known[pin.item] in inside}
 
-    def _ordered(self, found: Found) -> Found:
-        """Best first, ties to the lower code, those that are filled last."""
-        return found.taken(np.lexsort((found.codes, -found.scores, found.filled)))
-
-    def _picker(self, found: Found, history: Codes, k: int) -> Picker:
+    def _picker(self, found: Found, order: NDArray[np.int64], history: Codes, k: int) -> Picker:
+        """Of the candidates in that ``order``."""
         variety = self.rules.variety
         if variety is None or variety.mix == 1:
             return ByScore()
+        shares, codes = found.shares()[order], found.codes[order]
         if isinstance(variety, Calibrated):
             mix = self.facts.mix
             if mix is None:
@@ -107,11 +108,12 @@ class Reranker:
             mine, wanted = mix.wanted(history)
             if not len(mine):
                 return ByScore()
-            return ToMix(found.shares(), mix.shares(found.codes, mine), wanted, variety.mix, variety.smoothing)
-        similarity = Similarity(self.facts, found.codes)
+            labels, groups = np.unique(mix.labels[codes], return_inverse=True)
+            return ToMix(shares, mix.shares(labels, mine), groups, wanted, variety.mix, variety.smoothing)
+        similarity = Similarity(self.facts, codes)
         if isinstance(variety, Mmr):
-            return MarginalRelevance(found.shares(), similarity, variety.mix)
-        return Determinantal(found.shares(), similarity, variety.mix, k)
+            return MarginalRelevance(shares, similarity, variety.mix)
+        return Determinantal(shares, similarity, variety.mix, k)
 
     def _with_room(self, asked: Bounds, rooms: dict[str, Room], now: int) -> Bounds:
         """Without the categories and brands that the list has enough of."""

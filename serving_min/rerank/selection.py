@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,19 +19,18 @@ class Room:
     def __init__(self, labels: NDArray[np.int32], most: int) -> None:
         self.labels = labels
         self.most = most
-        self._taken: Counter[int] = Counter()
+        self._taken = {UNKNOWN: -1 << 31}
 
     def has(self, place: int) -> bool:
-        return self._taken[int(self.labels[place])] < self.most
+        return self._taken.get(int(self.labels[place]), 0) < self.most
 
-    def take(self, place: int, open: Mask) -> None:
-        """Closes all of its label once there is no room left."""
+    def take(self, place: int) -> None:
         label = int(self.labels[place])
-        if label == UNKNOWN:
-            return
-        self._taken[label] += 1
-        if self._taken[label] >= self.most:
-            open[self.labels == label] = False
+        self._taken[label] = self._taken.get(label, 0) + 1
+
+    def close(self, place: int, open: Mask) -> None:
+        """Close all of the label of ``place``."""
+        open[self.labels == self.labels[place]] = False
 
     @property
     def full(self) -> list[int]:
@@ -40,30 +38,40 @@ class Room:
         return [label for label, taken in self._taken.items() if taken >= self.most]
 
 
-def select(k: int, picker: Picker, filled: Mask, rooms: Sequence[Room], pinned: Mapping[int, int]) -> list[int]:
-    """Up to k places of candidates [n], the list's first one first; fewer only when nothing is open any more.
+def select(
+    k: int, picker: Picker, size: int, rooms: Sequence[Room], pinned: Mapping[int, int], first: int
+) -> list[int]:
+    """Up to k places of ``size`` candidates, the list's first one first; fewer only when all are taken or closed.
 
-    ``pinned`` are places of candidates by position, from 1; they come to the list in no other way, have the
-    first claim to room, and stay out where there is none. Those ``filled`` [n] are taken when no other is left.
+    The places below ``first`` are used up before the others. ``pinned`` are places of candidates by position, from 1;
+    they come to the list in no other way, have the first claim to room, and stay out where there is none.
     """
-    open = np.ones(len(filled), np.bool_)
+    open = np.ones(size, np.bool_)
     waiting: dict[int, int] = {}
     for position, place in sorted(pinned.items()):
         open[place] = False
         if position <= k and all(room.has(place) for room in rooms):
             waiting[position] = place
-            _settle(place, rooms, open)
-    first = ~filled if filled.any() else None
+            for room in rooms:
+                room.take(place)
     chosen: list[int] = []
+    end = first or size
     while len(chosen) < k:
         at = len(chosen) + 1
-        left = open if first is None or not (open & first).any() else open & first
         if at in waiting:
             place = waiting.pop(at)
-        elif left.any():
-            place = picker.best(left)
+        elif end and open[place := picker.best(open[:end])]:
             open[place] = False
-            _settle(place, rooms, open)
+            without = [room for room in rooms if not room.has(place)]
+            for room in without:
+                room.close(place, open)
+            if without:
+                continue
+            for room in rooms:
+                room.take(place)
+        elif end < size:
+            end = size
+            continue
         elif waiting:  # the list ends before their positions
             place = waiting.pop(min(waiting))
         else:
@@ -71,8 +79,3 @@ def select(k: int, picker: Picker, filled: Mask, rooms: Sequence[Room], pinned: 
         picker.take(place)
         chosen.append(place)
     return chosen
-
-
-def _settle(place: int, rooms: Sequence[Room], open: Mask) -> None:
-    for room in rooms:
-        room.take(place, open)

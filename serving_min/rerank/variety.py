@@ -21,7 +21,7 @@ LEAST = 1e-9  # of an item's variance; below, the list says already all that it 
 
 class Picker(Protocol):
     def best(self, open: Mask) -> int:
-        """The next one of those that are open, of which there is one."""
+        """The next one of those that are ``open``, a flag for each of the first candidates, or any if none is."""
 
     def take(self, place: int) -> None:
         """It is in the list."""
@@ -78,7 +78,7 @@ class MarginalRelevance:
 
     def best(self, open: Mask) -> int:
         gains = self.relevance if self.nearest is None else self.relevance - (1 - self.mix) * self.nearest
-        return int(np.where(open, gains, -np.inf).argmax())
+        return int(np.where(open, gains[: len(open)], -np.inf).argmax())
 
     def take(self, place: int) -> None:
         alike = self.similarity.to(place)
@@ -103,7 +103,7 @@ class Determinantal:
 
     def best(self, open: Mask) -> int:
         gains = self.relevance + (1 - self.mix) * np.log(np.maximum(self.rest, LEAST))
-        return int(np.where(open, gains, -np.inf).argmax())
+        return int(np.where(open, gains[: len(open)], -np.inf).argmax())
 
     def take(self, place: int) -> None:
         if self.rest[place] <= LEAST:
