@@ -186,11 +186,13 @@ def serve(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     host: str = "127.0.0.1",
     port: int = 8000,
+    settings: Annotated[Path | None, typer.Option(help="A TOML file: see serving_min/README.md.")] = None,
 ) -> None:
     """Serve a bundle over HTTP, as `python -m serving_min` does."""
     from serving_min.server import serve as run_server
+    from serving_min.settings import Settings
 
-    run_server(bundle, host=host, port=port)
+    run_server(bundle, Settings.read(settings, host=host, port=port))
 
 
 @app.command()

@@ -8,19 +8,21 @@ import sys
 from pathlib import Path
 
 from serving_min.errors import ServingError
+from serving_min.settings import Settings
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving_min", description="Answer requests from a bundle.")
     parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default %(default)s)")
+    parser.add_argument("--host", help=f"address to listen on (default {Settings().host})")
+    parser.add_argument("--port", type=int, help=f"0 takes a free one (default {Settings().port})")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file: see serving_min/README.md")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises it again
     from serving_min.server import serve
 
     try:
-        serve(given.bundle, given.host, given.port)
+        serve(given.bundle, Settings.read(given.settings, host=given.host, port=given.port))
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2

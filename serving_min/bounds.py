@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,37 @@ Codes = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Bounds:
-    """At most ``k`` items, none of ``barred`` (item codes), all of them ``allowed`` [I] (None: any)."""
+    """At most ``k`` items, none of ``barred`` (item codes), all of them ``allowed`` [I] and ``among`` the
+    item codes given, which ascend (None: any)."""
 
     k: int
     barred: Codes
     allowed: NDArray[np.bool_] | None = None
+    among: Codes | None = None
 
     def within(self, codes: Codes) -> NDArray[np.bool_]:
         """Which of ``codes``, which ascend, are inside the bounds."""
         inside = np.ones(len(codes), np.bool_) if self.allowed is None else self.allowed[codes]
-        if len(codes):
-            places = codes.searchsorted(self.barred).clip(max=len(codes) - 1)
-            inside[places[codes[places] == self.barred]] = False
+        inside[_found(codes, self.barred)] = False
+        if self.among is not None:
+            inside &= np.isin(codes, self.among)
         return inside
+
+    def places(self, codes: Codes) -> NDArray[np.int64]:
+        """Where in ``codes``, which ascend, those inside the bounds stand; costs little if they are ``among`` few."""
+        if self.among is None:
+            return np.flatnonzero(self.within(codes))
+        places = _found(codes, self.among)
+        return places[replace(self, among=None).within(codes[places])]
+
+
+def _found(codes: Codes, wanted: Codes) -> NDArray[np.int64]:
+    """Where in ``codes``, which ascend, those of ``wanted`` stand that are there."""
+    if not len(codes):
+        return np.zeros(0, np.int64)
+    places = codes.searchsorted(wanted).clip(max=len(codes) - 1)
+    found: NDArray[np.int64] = places[codes[places] == wanted]
+    return found
 
 
 def best_of(codes: Codes, scores: NDArray[np.float32], k: int) -> TopK:

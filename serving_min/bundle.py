@@ -7,7 +7,7 @@ against the manifest and against the others.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from serving_min.errors import BundleError
 from serving_min.features import HALF_LIVES, ItemFacts
 from serving_min.items import Items
 from serving_min.manifest import (
+    SURFACES_FILE,
     BlendIndex,
     FaissIndex,
     History,
@@ -34,14 +35,17 @@ from serving_min.manifest import (
     TableIndex,
     read_manifest,
 )
+from serving_min.manifest import Member as ManifestMember
 from serving_min.neighbours import Neighbours
+from serving_min.network import Network
 from serving_min.new_items import ItemReader, NewItems
 from serving_min.opinions import Opinion
 from serving_min.queries import Queries
-from serving_min.ranking import Candidates, Ranking
+from serving_min.ranking import Candidates, Ranking, Scorer
 from serving_min.recency import Recency
 from serving_min.sessions import Sessions
 from serving_min.static import Static
+from serving_min.surfaces import BUILT_IN, MINIMUM, PLAIN_NAME, Surface, Surfaces
 from serving_min.trees import Trees
 from serving_min.users import Users
 from serving_min.vectors import Vectors
@@ -62,6 +66,8 @@ class Bundle:
     popularity: NDArray[np.float32]  # [I] the fallback's scores
     candidates: NDArray[np.bool_]  # [I] items that the model may recommend
     model: Part | Composite | None
+    companions: Mapping[str, Part]  # by name: further models that surfaces ask
+    surfaces: Surfaces  # by name
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
 
     @classmethod
@@ -82,8 +88,10 @@ class Bundle:
             model = _read_composite(folder, index, history, len(items))
         elif index is not None:
             model = _read_part(folder, index, history, candidates)
+        companions = {one.name: _read_member(folder, one, history, len(items)) for one in manifest.companions}
+        surfaces = _read_surfaces(folder, manifest)
         new_items = _read_new_items(folder, manifest.index) if manifest.item_encoder else None
-        return cls(manifest, items, popularity, candidates, model, new_items)
+        return cls(manifest, items, popularity, candidates, model, companions, surfaces, new_items)
 
 
 def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
@@ -124,15 +132,7 @@ def _read_part(
 
 
 def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: History, n_items: int) -> Composite:
-    parts: list[Part] = []
-    for member in index.members:
-        inside = folder / member.name
-        scores, candidates = _read_fallback(inside, n_items)
-        if member.index is None:
-            parts.append(Static(scores, candidates))
-        else:
-            own = replace(history, max_length=member.max_length, inputs=member.inputs)
-            parts.append(_read_part(inside, member.index, own, candidates))
+    parts = [_read_member(folder, member, history, n_items) for member in index.members]
     second: Judge
     if isinstance(index, BlendIndex):
         second = Blend(np.array(index.weights), index.lengths, index.by, index.smoothing)
@@ -140,14 +140,40 @@ def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: His
         facts = _read_facts(folder / "facts.npz", n_items)
         names = tuple(member.name for member in index.members)
         candidates_of = Candidates(names, index.depth, facts)
-        second = Ranking(candidates_of, _read_trees(folder / "trees.npz", index.features))
+        second = Ranking(candidates_of, _read_scorer(folder, index))
         if n_items:
             blank = Queries.from_histories([[0]], event_names=history.events)
             nothing = Opinion(np.zeros(1, np.int32), np.ones(1), 0.0)
-            width = candidates_of.table(blank, [nothing] * len(names))[1].shape[1]
+            table = candidates_of.table(blank, [nothing] * len(names))
+            width = table.rows.shape[1]
             if width != index.features:
                 raise BundleError(f"{folder}: {width} features where the manifest says {index.features}")
+            with _reading(folder / index.scorer_file):
+                shape = second.scorer.score(table).shape
+                _must(shape == (1,), f"scores one candidate with shape {list(shape)}")
     return Composite(tuple(parts), index.depth, second)
+
+
+def _read_member(folder: Path, member: ManifestMember, history: History, n_items: int) -> Part:
+    inside = folder / member.name
+    scores, candidates = _read_fallback(inside, n_items)
+    if member.index is None:
+        return Static(scores, candidates)
+    own = replace(history, max_length=member.max_length, inputs=member.inputs)
+    return _read_part(inside, member.index, own, candidates)
+
+
+def _read_surfaces(folder: Path, manifest: Manifest) -> Surfaces:
+    if SURFACES_FILE not in manifest.files:
+        return MINIMUM
+    with _reading(folder / SURFACES_FILE) as path:
+        surfaces = msgspec.json.decode(path.read_bytes(), type=dict[str, Surface])
+        sources = {*BUILT_IN, *(member.name for member in manifest.companions)}
+        for name, surface in surfaces.items():
+            _must(bool(PLAIN_NAME.fullmatch(name)), f"{name!r} is no name of a surface; use a-z, 0-9 and '-'")
+            strange = {asked.source for asked in surface.retrievers} - sources
+            _must(not strange, f"{name} asks {sorted(strange)}; there are {sorted(sources)}")
+    return {**MINIMUM, **surfaces}
 
 
 def _read_facts(path: Path, n_items: int) -> ItemFacts:
@@ -162,11 +188,16 @@ def _read_facts(path: Path, n_items: int) -> ItemFacts:
         return ItemFacts(**arrays)
 
 
-def _read_trees(path: Path, features: int) -> Trees:
+def _read_scorer(folder: Path, index: RankingIndex) -> Scorer:
     shapes: Shapes = dict.fromkeys(("roots", "feature", "left", "right"), (np.int32, 1))
-    with _reading(path):
+    with _reading(folder / index.scorer_file) as path:
+        if index.network is not None:
+            session, inputs = _session(path), index.network.inputs
+            takes = {node.name for node in session.get_inputs()}
+            _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
+            return Network(session, inputs, index.network.max_length)
         trees = Trees(**_arrays(path, {**shapes, "threshold": (np.float64, 1), "value": (np.float64, 1)}))
-        trees.check(features)
+        trees.check(index.features)
         return trees
 
 

@@ -1,11 +1,11 @@
 """What the server raises on purpose.
 
 ServingError
-├── BundleError       the bundle is damaged, incomplete or of a newer format: it is not loaded
-├── RequestError      the request cannot be answered as it is: HTTP 422
-├── UnknownItemError  no such item in the bundle: HTTP 404
-├── BusyError         more requests wait than can be answered in time: HTTP 503
-└── StartError        the server cannot listen where it was told to
+├── BundleError          the bundle is damaged, incomplete or of a newer format: it is not loaded
+├── RequestError         the request cannot be answered as it is: HTTP 422
+├── UnknownSurfaceError  the bundle has no such surface: HTTP 404
+├── BusyError            more requests wait than can be answered in time: HTTP 503
+└── StartError           the server cannot listen where it was told to
 """
 
 
@@ -21,7 +21,7 @@ class RequestError(ServingError):
     pass
 
 
-class UnknownItemError(ServingError):
+class UnknownSurfaceError(ServingError):
     pass
 
 

@@ -22,6 +22,7 @@ FILE_NAME = "manifest.json"
 MemberKind = Literal["vector", "neighbours", "sessions", "static"]
 Kind = Literal["vector", "neighbours", "sessions", "static", "hybrid", "ranker"]
 EncoderInput = Literal["items", "events", "ages", "now", "attributes"]
+NetworkInput = Literal["rows", "items", "history"]
 ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
 
 Count = Annotated[int, Meta(ge=0)]
@@ -36,11 +37,13 @@ MODEL_FILES: dict[str, tuple[str, ...]] = {
     "sessions": ("sessions.npz",),
     "static": (),
     "hybrid": (),
-    "ranker": ("facts.npz", "trees.npz"),
+    "ranker": ("facts.npz",),
 }
 MEMBER_FILE = "fallback.npz"  # a member's own scores and candidates
+TREES_FILE, NETWORK_FILE = "trees.npz", "ranker.onnx"  # what a ranker scores by: one of them
 
 NEW_ITEM_FILES = ("items.onnx", "item_features.json")
+SURFACES_FILE = "surfaces.json"
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,13 +158,25 @@ class BlendIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
     weights: tuple[tuple[Annotated[float, Meta(ge=0)], ...], ...]
 
 
+class RankingNetwork(Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``ranker.onnx`` takes, of the history the latest ``max_length`` events."""
+
+    inputs: Annotated[tuple[NetworkInput, ...], Meta(min_length=1)]
+    max_length: Positive
+
+
 class RankingIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="ranking"):
     """The members whose lists of ``depth`` name the candidates that are ranked; ``features`` is how many numbers are
-    known of each."""
+    known of each. They are scored by ``network``, or by trees (null)."""
 
     members: Members
     depth: Positive
     features: Positive
+    network: RankingNetwork | None = None
+
+    @property
+    def scorer_file(self) -> str:
+        return NETWORK_FILE if self.network else TREES_FILE
 
 
 Index = FaissIndex | TableIndex | SessionIndex | BlendIndex | RankingIndex
@@ -209,11 +224,16 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     parity: Parity
     files: Annotated[dict[str, File], Meta(description="every file of the bundle but the manifest")]
     item_encoder: ItemEncoder | None = None
+    companions: Annotated[
+        tuple[Member, ...], Meta(description="further models that surfaces ask, each in a folder of its name")
+    ] = ()
     format: Literal[1] = FORMAT
 
     def required_files(self) -> tuple[str, ...]:
-        members = [file for member in self.members for file in member.required_files()]
-        return (*COMMON_FILES, *MODEL_FILES[self.kind], *members, *(NEW_ITEM_FILES if self.item_encoder else ()))
+        members = [file for member in (*self.members, *self.companions) for file in member.required_files()]
+        own = (*MODEL_FILES[self.kind], *(NEW_ITEM_FILES if self.item_encoder else ()))
+        scorer = (self.index.scorer_file,) if isinstance(self.index, RankingIndex) else ()
+        return (*COMMON_FILES, *own, *scorer, *members)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -267,7 +287,8 @@ INDEX: dict[str, type] = {
 
 def _must_agree(manifest: Manifest, path: Path) -> None:
     answering: list[tuple[str, Any, tuple[str, ...]]] = [(manifest.kind, manifest.index, manifest.history.inputs)]
-    answering += [(member.kind, member.index, member.inputs) for member in manifest.members]
+    inside = (*manifest.members, *manifest.companions)
+    answering += [(member.kind, member.index, member.inputs) for member in inside]
     for kind, index, inputs in answering:
         if not isinstance(index, INDEX[kind]):
             raise BundleError(f"{path}: kind {kind!r} with index of type {type(index).__name__}")
@@ -275,13 +296,13 @@ def _must_agree(manifest: Manifest, path: Path) -> None:
             raise BundleError(f"{path}: kind {kind!r} with encoder inputs {list(inputs)}")
         if len(set(inputs)) != len(inputs):
             raise BundleError(f"{path}: an encoder's inputs name something twice: {list(inputs)}")
-    names = [member.name for member in manifest.members]
+    names = [member.name for member in inside]
     if len(set(names)) != len(names):
         raise BundleError(f"{path}: two members have one name: {names}")
     if isinstance(manifest.index, BlendIndex):
-        shape = {len(row) for row in manifest.index.weights}
-        if shape != {len(names)} or len(manifest.index.weights) != len(manifest.index.lengths) + 1:
-            raise BundleError(f"{path}: weights must be {len(manifest.index.lengths) + 1} rows of {len(names)}")
+        shape, members = {len(row) for row in manifest.index.weights}, len(manifest.members)
+        if shape != {members} or len(manifest.index.weights) != len(manifest.index.lengths) + 1:
+            raise BundleError(f"{path}: weights must be {len(manifest.index.lengths) + 1} rows of {members}")
     events = manifest.history.events
     if len(set(events)) != len(events):
         raise BundleError(f"{path}: history names something twice: {list(events)}")

@@ -13,13 +13,19 @@ MOST_EVENTS = 10_000  # in one history
 LAST_SECOND = 253_402_300_799  # of the year 9999; refuses milliseconds taken for seconds
 
 ItemId = Annotated[str, Meta(description="the shop's own id of an item")]
+UserId = Annotated[str, Meta(min_length=1, max_length=256, description="the shop's own id of a user")]
+RequestId = Annotated[str, Meta(pattern="^[\x21-\x7e]{1,128}$", description="comes back in the answer")]
 EpochSeconds = Annotated[int, Meta(ge=0, le=LAST_SECOND, description="seconds since 1970, UTC")]
 Fallback = Literal[
     "empty history",
     "history has only unknown items",
     "history has only unknown events",
     "history has only unknown items and events",
+    "unknown item",
+    "empty cart",
     "the model has no opinion",
+    "the model failed",
+    "the deadline has passed",
 ]
 
 
@@ -62,30 +68,65 @@ class Filters(Struct, frozen=True, forbid_unknown_fields=True):
     available: bool = False
 
 
+class Scored(Struct, frozen=True, forbid_unknown_fields=True):
+    """An item that the shop wants ordered, with the score of whoever found it."""
+
+    id: ItemId
+    score: float | None = None
+
+
+class Liked(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a new user said to like."""
+
+    items: Annotated[list[ItemId], Meta(max_length=MOST_ITEMS)] = []
+    categories: Annotated[list[str], Meta(max_length=MOST_ITEMS)] = []
+
+
 class Request(Struct, frozen=True, forbid_unknown_fields=True):
     """The history, and what is wanted.
 
     The history is a list of item ids or events, oldest first; where every event has a time, it is
-    sorted by time. ``exclude_seen: null`` means the bundle's own policy. ``user`` gives attributes by
+    sorted by time. ``user_id`` adds what the server itself saw of that user. ``item`` is the product that the page
+    shows, ``cart`` what lies in the cart, ``items`` those that a page or a search engine wants ordered, best first,
+    ``liked`` a new user's answers; each surface says which of them it needs. ``k: null`` means 10, or all of ``items``.
+    ``exclude_seen: null`` means the surface's own policy. ``user`` gives attributes by
     name; those that the model does not know are ignored. ``now`` defaults to the server's clock.
     """
 
     history: Annotated[list[ItemId | Event], Meta(max_length=MOST_EVENTS)] = []
-    k: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = DEFAULT_K
+    user_id: UserId | None = None
+    item: ItemId | None = None
+    cart: Annotated[list[ItemId], Meta(max_length=MOST_ITEMS)] = []
+    items: Annotated[list[ItemId | Scored], Meta(max_length=MOST_ITEMS)] = []
+    liked: Liked = Liked()
+    k: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] | None = None
     exclude: Annotated[list[ItemId], Meta(max_length=MOST_EVENTS)] = []
     exclude_seen: bool | None = None
     filters: Filters = Filters()
     user: dict[str, str] = {}
     now: EpochSeconds | None = None
+    request_id: RequestId | None = None
+
+    @property
+    def wanted(self) -> int:
+        """How many items the answer may have."""
+        return self.k or len(self.items) or DEFAULT_K
+
+    @property
+    def given(self) -> dict[str, float | None]:
+        """``items`` once each, as they came, and their scores."""
+        pairs = [(item, None) if isinstance(item, str) else (item.id, item.score) for item in reversed(self.items)]
+        return dict(reversed(dict(pairs).items()))
 
 
 class Recommendation(Struct, frozen=True):
-    """An item; ``popular`` marks those that the fallback filled in, whose scores do not compare
-    with the model's. What the shop's catalogue does not say is left out."""
+    """An item; ``reason`` is the retriever that spoke for it most ("model", "trending", …), or "popular in category"
+    or "popular" for those that the fallback filled in, whose scores do not compare with the others.
+    What the shop's catalogue does not say is left out."""
 
     id: ItemId
     score: Annotated[float, Meta(description="six significant digits")]
-    reason: Literal["model", "popular"]
+    reason: str
     title: str | UnsetType = UNSET
     category: str | UnsetType = UNSET
     brand: str | UnsetType = UNSET
@@ -93,23 +134,16 @@ class Recommendation(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """At most k items, best first. ``fallback`` says why the model could not speak, if so."""
+    """At most k items, best first. ``fallback`` says why the surface's retrievers could not speak, if so."""
 
     items: list[Recommendation]
+    request_id: str
+    surface: str
     model: str
-    version: str
+    model_version: str
+    fallback: Fallback | None
     unknown_items: list[ItemId]
     unknown_events: list[str]
-    fallback: Fallback | None
-
-
-class Similar(Struct, frozen=True):
-    """The items most like ``item``, best first."""
-
-    item: ItemId
-    items: list[Recommendation]
-    model: str
-    version: str
 
 
 class Problem(Struct, frozen=True):

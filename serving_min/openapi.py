@@ -7,13 +7,17 @@ from typing import Any
 import msgspec
 
 from serving_min.manifest import Manifest
-from serving_min.messages import DEFAULT_K, MOST_ITEMS, Answer, Problem, Request, Similar
+from serving_min.messages import DEFAULT_K, MOST_ITEMS, Answer, Problem, Request
+from serving_min.surfaces import Surface, Surfaces
 
 Schema = dict[str, Any]
-TYPES = (Request, Answer, Similar, Problem, Manifest)
+TYPES = (Request, Answer, Problem, Manifest)
+UNFIT = (422, "the request cannot be understood; `error` says where")
+BUSY = (503, "too many requests are waiting; see Retry-After")
+LARGE = (413, "the body is larger than 1 MiB")
 
 
-def openapi(manifest: Manifest) -> Schema:
+def openapi(manifest: Manifest, surfaces: Surfaces) -> Schema:
     """The description of a server of this bundle, OpenAPI 3.1."""
     schemas, components = msgspec.json.schema_components(TYPES, ref_template="#/components/schemas/{name}")
     of: dict[type, Schema] = dict(zip(TYPES, schemas, strict=True))
@@ -26,33 +30,30 @@ def openapi(manifest: Manifest) -> Schema:
             described[str(status)] = {"description": why, "content": content}
         return described
 
-    unfit = (422, "the request cannot be understood; `error` says where")
-    busy = (503, "too many requests are waiting; see Retry-After")
+    paths: Schema = {
+        "/v1/model": {"get": {"summary": "The bundle's manifest", "responses": responses(Manifest)}},
+        "/healthz": {"get": {"summary": "The process is alive", "responses": responses(None)}},
+        "/readyz": {"get": {"summary": "Requests will be answered in time", "responses": responses(None, BUSY)}},
+    }
     body = {"required": True, "content": {"application/json": {"schema": of[Request]}}}
-    item = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string"}}
-    count = {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS, "default": DEFAULT_K}
-    k = {"name": "k", "in": "query", "schema": count}
+    item = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    k = {"name": "k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS}}
+    for name, surface in surfaces.items():
+        answers = responses(Answer, UNFIT, LARGE, BUSY)
+        paths[f"/v1/{name}"] = {"post": {"summary": _about(surface), "requestBody": body, "responses": answers}}
+        if not surface.personal:
+            about = {"summary": f"The same for one item, {DEFAULT_K} items unless `k` says otherwise"}
+            answers = responses(Answer, UNFIT, BUSY)
+            paths[f"/v1/{name}/{{item_id}}"] = {"get": {**about, "parameters": [item, k], "responses": answers}}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"recommendations: {manifest.name}", "version": manifest.version},
-        "paths": {
-            "/v1/recommend": {
-                "post": {
-                    "summary": "The best items for a history",
-                    "requestBody": body,
-                    "responses": responses(Answer, unfit, (413, "the body is larger than 1 MiB"), busy),
-                }
-            },
-            "/v1/similar/{item_id}": {
-                "get": {
-                    "summary": "The items most like one item",
-                    "parameters": [item, k],
-                    "responses": responses(Similar, (404, "no such item"), unfit, busy),
-                }
-            },
-            "/v1/model": {"get": {"summary": "The bundle's manifest", "responses": responses(Manifest)}},
-            "/healthz": {"get": {"summary": "The process is alive", "responses": responses(None)}},
-            "/readyz": {"get": {"summary": "Requests will be answered in time", "responses": responses(None, busy)}},
-        },
+        "paths": paths,
         "components": {"schemas": components},
     }
+
+
+def _about(surface: Surface) -> str:
+    asked = ", ".join(f"{asked.source} of {asked.of}" for asked in surface.retrievers) or "the fallback alone"
+    needs = "" if surface.needs == "nothing" else f"; needs `{surface.needs}`"
+    return f"{asked}{needs}"

@@ -14,25 +14,28 @@ from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import StartError
 from serving_min.messages import Request
+from serving_min.settings import Settings
+from serving_min.shop import Shop
 
 KEEP_ALIVE = 120  # seconds
 DRAIN = 30  # seconds that running requests get when the server is told to stop
 
 
-def serve(bundle: Path | str, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(bundle: Path | str, settings: Settings | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer what is running and return.
 
     Port 0 takes a free one; the line printed when ready names it. Raises BundleError, and
     StartError when the address cannot be had.
     """
+    settings = settings or Settings()
     engine = Engine(Bundle.load(bundle))
     engine.recommend([Request()])  # the first answer is slower, so nobody should wait for it
-    with _listen(host, port) as listener:
+    with _listen(settings.host, settings.port) as listener:
         manifest, (name, taken) = engine.bundle.manifest, listener.getsockname()[:2]
         where = f"http://[{name}]:{taken}" if ":" in name else f"http://{name}:{taken}"
         ready = f"{manifest.name} {manifest.version}: {len(engine.bundle.items):,} items at {where} (see {where}/docs)"
         config = uvicorn.Config(
-            create_app(engine),
+            create_app(Shop(engine, settings)),
             loop="auto",  # uvloop, where it exists
             http="httptools",
             lifespan="on",

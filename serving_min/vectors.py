@@ -62,13 +62,16 @@ class Vectors:
         place = self._places[code]
         if place < 0 or not self._norms[place]:
             return no_opinion(bounds.k)
-        inside = np.flatnonzero(bounds.within(self.codes) & (self._norms > 0))
+        inside = bounds.places(self.codes)
+        inside = inside[self._norms[inside] > 0]
         cosines = self._scores(inside, self.vectors[place] / self._norms[place]) / self._norms[inside]
         return best_of(self.codes[inside], cosines, bounds.k)
 
     def _depth(self, bounds: Bounds) -> int:
         """How many to fetch so that k and one more remain inside the bounds, as a power of two;
         0 = score exactly."""
+        if bounds.among is not None:
+            return 0
         wanted = bounds.k + len(bounds.barred) + 1
         if bounds.allowed is not None:
             left = int(np.count_nonzero(bounds.allowed[self.codes]))
@@ -89,7 +92,7 @@ class Vectors:
                 edge = float(their_scores[0, -1])
                 if not self.exact or best.scores[0, -1] > edge + SLACK * abs(edge):
                     return best
-        inside = np.flatnonzero(bounds.within(self.codes))
+        inside = bounds.places(self.codes)
         return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
 
     def _scores(self, places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
-from serving_min.errors import BusyError, RequestError, UnknownItemError
+from serving_min.errors import BusyError, RequestError, UnknownSurfaceError
 from serving_min.messages import Problem
 
 LARGEST_BODY = 1 << 20  # bytes
@@ -29,6 +29,13 @@ async def read_body(request: Request) -> bytes:
         if len(body) > LARGEST_BODY:
             raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
     return bytes(body)
+
+
+def take_request_id(request: Request, given: str | None = None) -> str:
+    """The id that answer and response carry: the one ``given`` in the body, or the header's, or a new one."""
+    if given is not None:
+        request.scope[REQUEST_ID] = given
+    return str(request.scope[REQUEST_ID])
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -60,7 +67,7 @@ def _on_unfit(_: Request, error: Exception) -> Response:
     return _problem(422, str(error))
 
 
-def _on_unknown_item(_: Request, error: Exception) -> Response:
+def _on_unknown_surface(_: Request, error: Exception) -> Response:
     return _problem(404, str(error))
 
 
@@ -82,7 +89,7 @@ PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
     UnicodeDecodeError: _on_no_json,
     msgspec.ValidationError: _on_unfit,
     RequestError: _on_unfit,
-    UnknownItemError: _on_unknown_item,
+    UnknownSurfaceError: _on_unknown_surface,
     BusyError: _on_busy,
     ClientDisconnect: _on_gone,
     Exception: _on_bug,
@@ -90,10 +97,7 @@ PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
 
 
 class RequestIds:
-    """Middleware: each response carries the request's ``X-Request-Id``, or a new one.
-
-    It stands in a header, so that equal requests have equal bodies.
-    """
+    """Middleware: each response carries the request's ``X-Request-Id``, or a new one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -103,11 +107,11 @@ class RequestIds:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        identity = given if ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+        scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = identity
+                MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
             await send(message)
 
         await self.app(scope, receive, send_with_id)

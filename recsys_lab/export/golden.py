@@ -21,11 +21,11 @@ TYPICAL = 8
 def write_golden(engine: Engine, queries: Queries, catalogue: Catalogue, path: Path) -> None:
     """Some twenty requests made from the first of ``queries`` that have a history, answered by ``engine``.
 
-    Every request says when it is asked, so that the answers never change.
+    Every request says when it is asked, and has an id, so that the answers never change.
     """
     lines = []
-    for asked in golden_requests(engine, queries, catalogue):
-        request = msgspec.json.encode(asked)
+    for number, asked in enumerate(golden_requests(engine, queries, catalogue)):
+        request = msgspec.json.encode({**asked, "request_id": f"golden-{number}"})
         answer = engine.recommend([msgspec.json.decode(request, type=Request)])[0]
         lines.append(msgspec.json.encode(Golden(msgspec.Raw(request), msgspec.Raw(msgspec.json.encode(answer)))))
     path.write_bytes(b"\n".join(lines) + b"\n")

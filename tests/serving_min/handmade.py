@@ -46,9 +46,9 @@ VECTORS = np.array([[3, 0], [2, 0], [1, 0], [0, 3], [0, 2]], np.float32)  # of A
 ROWS = {0: [(1, 0.5), (2, 0.25)], 1: [(0, 0.5), (3, -1.0)], 3: [(4, 0.75), (5, 0.5), (0, 0.25)]}
 SESSIONS = [[0, 1, 2], [0, 3], [3, 4, 5], [1, 0, 4]]  # the last one is the latest
 GOLDEN = [
-    {"history": ["A"], "k": 3, "now": NOW},
-    {"history": [{"item": "D", "event": "purchase", "time": NOW - 60}, {"item": "nothing"}], "k": 4, "now": NOW},
-    {"history": [], "k": 5, "now": NOW, "filters": {"available": True, "price": {"max": 30}}},
+    {"history": ["A"], "k": 3},
+    {"history": [{"item": "D", "event": "purchase", "time": NOW - 60}, {"item": "nothing"}], "k": 4},
+    {"history": [], "k": 5, "filters": {"available": True, "price": {"max": 30}}},
 ]
 
 
@@ -176,7 +176,9 @@ def write_bundle(
     )
     (folder / "golden.jsonl").write_bytes(b"")
     seal(folder, manifest)
-    requests = [msgspec.json.encode(request) for request in golden]
+    requests = [
+        msgspec.json.encode({**request, "now": NOW, "request_id": f"golden-{n}"}) for n, request in enumerate(golden)
+    ]
     answers = Engine(Bundle.load(folder)).recommend(
         [msgspec.json.decode(request, type=Request) for request in requests]
     )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from serving_min.app import create_app
 from serving_min.engine import Engine
 from serving_min.messages import Request
+from serving_min.shop import Shop
 from serving_min.wire import LARGEST_BODY
 from tests.serving_min.handmade import NOW
 from tests.serving_min.process import running
@@ -27,7 +28,7 @@ def client(request: pytest.FixtureRequest, bundles: dict[str, Path]) -> Iterator
 
 
 def test_recommend_answers_as_the_engine(client: httpx.Client, engine: Callable[[str], Engine]) -> None:
-    body = b'{"history": ["A", {"item": "D", "event": "view"}], "k": 3, "user": {"country": "UK", "shoe": "9"}}'
+    body = b'{"history": ["A", {"item": "D", "event": "view"}], "k": 3, "user": {"country": "UK"}, "request_id": "one"}'
     response = client.post("/v1/recommend", content=body)
     kind = response.json()["model"].removeprefix("test-")
     answer = engine(kind).recommend([msgspec.json.decode(body, type=Request)])[0]
@@ -83,8 +84,30 @@ def test_similar(client: httpx.Client) -> None:
         response = client.get("/v1/similar/A", params={"k": k})
         assert response.status_code == 422
         assert "query parameter `k`" in response.json()["error"]
-    response = client.get("/v1/similar/a%2Fb")
-    assert (response.status_code, response.json()["error"]) == (404, "item 'a/b' is not in this bundle")
+    answer = client.get("/v1/similar/a%2Fb").json()
+    assert (answer["fallback"], answer["unknown_items"]) == ("unknown item", ["a/b"])
+
+
+def test_surfaces_say_what_they_need(client: httpx.Client) -> None:
+    response = client.post("/v1/nowhere", json={})
+    assert response.status_code == 404
+    assert response.json()["error"] == "no surface 'nowhere'; there are ['rank', 'recommend', 'similar']"
+    response = client.post("/v1/similar", json={})
+    assert (response.status_code, response.json()["error"]) == (
+        422,
+        "the surface 'similar' needs `item` - at `$.item`",
+    )
+    response = client.get("/v1/rank/A")
+    assert (response.status_code, response.json()["error"]) == (
+        422,
+        "the surface 'rank' depends on the user: POST /v1/rank",
+    )
+
+
+def test_rank_orders_what_is_given(client: httpx.Client) -> None:
+    answer = client.post("/v1/rank", json={"history": ["A"], "items": ["E", "Z", "C", "B", "E"]}).json()
+    assert [item["id"] for item in answer["items"]] == ["B", "C", "E", "Z"]
+    assert [item["reason"] for item in answer["items"]][-1] == "unknown"
 
 
 def test_routes_and_methods_that_are_not_there(client: httpx.Client) -> None:
@@ -101,7 +124,11 @@ def test_health_and_model(client: httpx.Client) -> None:
     assert client.get("/v1/model").json()["format"] == 1
 
 
-def test_request_id_is_in_the_header_only(client: httpx.Client) -> None:
+def test_request_id_is_in_header_and_answer(client: httpx.Client) -> None:
+    response = client.post("/v1/recommend", json={}, headers={"X-Request-Id": "abc-1"})
+    assert response.headers["x-request-id"] == response.json()["request_id"] == "abc-1"
+    response = client.post("/v1/recommend", json={"request_id": "own"}, headers={"X-Request-Id": "abc-1"})
+    assert response.headers["x-request-id"] == response.json()["request_id"] == "own"
     assert client.get("/healthz", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     made = client.get("/nowhere", headers={"X-Request-Id": "a b"}).headers["x-request-id"]
     assert len(made) == 32
@@ -109,8 +136,9 @@ def test_request_id_is_in_the_header_only(client: httpx.Client) -> None:
 
 def test_openapi_describes_what_is_answered(client: httpx.Client, engine: Callable[[str], Engine]) -> None:
     api = client.get("/openapi.json").json()
-    served = {route.path.replace(":path", "") for route in create_app(engine("static")).routes}
-    assert set(api["paths"]) == served - {"/openapi.json", "/docs"}
+    surfaces = {"/v1/recommend", "/v1/rank", "/v1/similar", "/v1/similar/{item_id}"}
+    served = {getattr(route, "path", "") for route in create_app(Shop(engine("static"))).routes}
+    assert set(api["paths"]) - surfaces <= served
 
     def check(instance: Any, name: str) -> None:
         jsonschema.validate(instance, {"$ref": f"#/components/schemas/{name}", "components": api["components"]})
@@ -121,7 +149,7 @@ def test_openapi_describes_what_is_answered(client: httpx.Client, engine: Callab
         with pytest.raises(jsonschema.ValidationError):
             check(bad, "Request")
     check(client.post("/v1/recommend", json=request).json(), "Answer")
-    check(client.get("/v1/similar/A").json(), "Similar")
+    check(client.get("/v1/similar/A").json(), "Answer")
     check(client.get("/v1/model").json(), "Manifest")
     check(client.get("/nowhere").json(), "Problem")
 

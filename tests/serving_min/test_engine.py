@@ -12,7 +12,7 @@ import pytest
 
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
-from serving_min.errors import RequestError, UnknownItemError
+from serving_min.errors import RequestError
 from serving_min.manifest import TableIndex
 from serving_min.messages import Answer, Event, Filters, Golden, PriceRange, Request
 from serving_min.queries import Queries
@@ -73,7 +73,10 @@ def test_past_sessions_vote(engine: GetEngine) -> None:
     # the session before the silence is over: A's two latest sessions vote for D, B and E
     answer = ask(engine("sessions"), Event("C", time=NOW - 1801), Event("A", time=NOW), k=4)
     assert listed(answer) == [("B", 1, "model"), ("D", 1, "model"), ("E", 1, "model")]
-    assert [item.id for item in engine("sessions").similar("C", 2).items] == ["A", "B"]
+    assert [item.id for item in engine("sessions").recommend([Request(item="C", k=2)], "similar")[0].items] == [
+        "A",
+        "B",
+    ]
 
 
 def test_static_answers_from_popularity_whatever_the_history(engine: GetEngine) -> None:
@@ -175,17 +178,19 @@ def test_items_show_what_the_catalogue_knows(engine: GetEngine) -> None:
 
 def test_similar(engine: GetEngine) -> None:
     def near(kind: str, item: str, k: int) -> list[tuple[str, str]]:
-        return [(found.id, found.reason) for found in engine(kind).similar(item, k).items]
+        answer = engine(kind).recommend([Request(item=item, k=k)], "similar")[0]
+        return [(found.id, found.reason) for found in answer.items]
 
+    kin = "popular in category"
     # by cosine: length does not count, so B and C are alike
-    assert near("vector", "A", 3) == [("B", "model"), ("C", "model"), ("D", "model")]
-    assert engine("vector").similar("A", 1).items[0].score == 1
-    assert near("vector", "F", 2) == [("D", "popular"), ("E", "popular")]  # no vector: its category
-    assert near("neighbours", "A", 3) == [("B", "model"), ("C", "model")]
-    assert near("neighbours", "B", 3) == [("A", "model"), ("C", "popular")]
-    assert near("static", "A", 5) == [("B", "popular"), ("C", "popular")]
-    with pytest.raises(UnknownItemError, match="'Z' is not in this bundle"):
-        engine("vector").similar("Z", 3)
+    assert near("vector", "A", 3) == [("B", "similar"), ("C", "similar"), ("D", "similar")]
+    assert engine("vector").recommend([Request(item="A", k=1)], "similar")[0].items[0].score == 1
+    assert near("vector", "F", 3) == [("D", kin), ("E", kin), ("B", "popular")]  # no vector: its category
+    assert near("neighbours", "A", 3) == [("B", "similar"), ("C", "similar"), ("D", "popular")]
+    assert near("neighbours", "B", 3) == [("A", "similar"), ("C", kin), ("D", "popular")]
+    assert near("static", "A", 3) == [("B", kin), ("C", kin), ("D", "popular")]
+    unknown = engine("vector").recommend([Request(item="Z", k=2)], "similar")[0]
+    assert (unknown.fallback, unknown.unknown_items, len(unknown.items)) == ("unknown item", ["Z"], 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,113 @@
+"""A request as one bundle understands it: codes instead of ids, and what the list may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from serving_min.bounds import Bounds, Codes
+from serving_min.history import KnownHistory, read_history
+from serving_min.items import Items
+from serving_min.manifest import History as Vocabulary
+from serving_min.messages import Fallback, Request
+from serving_min.surfaces import Surface
+
+MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun."""
+
+    request: Request
+    surface: str
+    until: float | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """``histories`` by what a retriever may be asked of; ``given`` are the request's items, as they
+    came, and their scores."""
+
+    asked: Asked
+    surface: Surface
+    now: int
+    histories: Mapping[str, KnownHistory]
+    given: Mapping[int, float | None]
+    bounds: Bounds
+
+    @property
+    def request(self) -> Request:
+        return self.asked.request
+
+    @property
+    def silence(self) -> Fallback | None:
+        """Why the retrievers have nothing to answer from, if so."""
+        of = {asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular")}
+        spoken = [self.histories[name] for name in sorted(of)]
+        if not spoken or any(history.items for history in spoken):
+            return None
+        if "history" in of:
+            return self.histories["history"].silence
+        return "unknown item" if "item" in of else "empty cart"
+
+    @cached_property
+    def unknown_items(self) -> list[str]:
+        return [*dict.fromkeys(item for history in self.histories.values() for item in history.unknown_items)]
+
+
+def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabulary, *, now: int, keep: bool) -> Ask:
+    """Raises RequestError for a filter that these items cannot answer. ``keep`` is whether the bundle's policy
+    recommends items of the history again."""
+    request = asked.request
+    items.check(request.filters)
+    codes = items.codes
+    history = read_history(request, codes, vocabulary, now)
+    histories = {"history": history}
+    for name, ids in (("item", [request.item] if request.item else []), ("cart", request.cart)):
+        histories[name] = replace_items(history, ids, codes)
+    given = {codes[item]: score for item, score in request.given.items() if item in codes}
+    among = _among(surface, given, history, bool(request.items))
+    barred = {codes[item] for item in request.exclude if item in codes}
+    barred.update(histories["item"].items, histories["cart"].items)
+    exclude = surface.seen == "exclude" or (surface.seen == "policy" and not keep)
+    if request.exclude_seen if request.exclude_seen is not None else exclude:
+        barred.update(history.items)
+    allowed = items.allowed(request.filters, now)
+    return Ask(asked, surface, now, histories, given, Bounds(request.wanted, _codes(barred), allowed, among))
+
+
+def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str, int]) -> KnownHistory:
+    """The same user, as if the history were these items, of the first kind and just now."""
+    known = [codes[item] for item in ids if item in codes]
+    unknown = [item for item in ids if item not in codes]
+    return KnownHistory(
+        known, [0] * len(known), [history.now] * len(known), history.now, history.attributes, unknown, []
+    )
+
+
+def with_likes(request: Request, items: Items, order: NDArray[np.int32]) -> Request:
+    """A new user's likes as a history: items liked, after the most popular of each category liked (``order``)."""
+    if not (request.liked.items or request.liked.categories):
+        return request
+    typical: list[str] = []
+    if items.category is not None:
+        for name in request.liked.categories:
+            kin = order[items.category.among([name])[order]][:MOST_OF_A_LIKED_CATEGORY]
+            typical += [items.ids[code] for code in kin[::-1].tolist()]
+    return replace(request, history=[*request.history, *typical, *request.liked.items])
+
+
+def _among(surface: Surface, given: Mapping[int, float | None], history: KnownHistory, ordering: bool) -> Codes | None:
+    if surface.seen == "only":
+        return _codes(set(history.items))
+    return _codes(set(given)) if ordering else None
+
+
+def _codes(codes: set[int]) -> Codes:
+    return np.array(sorted(codes), np.int32)

@@ -1,0 +1,45 @@
+"""The lists of a surface's retrievers become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from serving_min.asks import Ask
+from serving_min.blend import shares
+from serving_min.bounds import best_of, no_opinion
+from serving_min.opinions import Opinion
+from serving_min.rerank import NOTHING, TopK
+
+Lists = Mapping[int, TopK]  # by the place of the retriever in its surface; those that failed are not there
+LEAST = 1e-3  # of the top's share, for the worst of the given items: it was found, after all
+
+
+def joined(ask: Ask, lists: Lists) -> tuple[TopK, list[int]]:
+    """The list [1, k], and for each of its places which retriever spoke for the item most."""
+    surface, k = ask.surface, ask.bounds.k
+    if len(surface.retrievers) <= 1:
+        return lists.get(0, no_opinion(k)), [0] * k
+    silent = no_opinion(1)
+    opinions = [Opinion.of(lists.get(place, silent), 0) for place in range(len(surface.retrievers))]
+    codes, said = shares(opinions, surface.by, surface.smoothing)
+    if not len(codes):
+        return no_opinion(k), [0] * k
+    said *= [asked.weight for asked in surface.retrievers]
+    best = best_of(codes, said.sum(axis=1).astype(np.float32), k)
+    places = codes.searchsorted(best.items[0, best.items[0] != NOTHING])
+    return best, said[places].argmax(axis=1).tolist()
+
+
+def given_order(ask: Ask) -> TopK:
+    """The request's own items as they came: by their scores if all have one, else by their places."""
+    codes, scores = np.array([*ask.given], np.int32), [*ask.given.values()]
+    worth = np.arange(len(codes), 0, -1, dtype=np.float32)
+    if all(score is not None for score in scores):
+        worth = np.array(scores, np.float32)
+    low, span = worth.min(initial=np.inf), np.ptp(worth) if len(worth) else 0.0
+    worth = (worth - low) / span + LEAST if span > 0 else np.ones_like(worth)
+    order = np.argsort(codes)
+    order = order[ask.bounds.within(codes[order])]
+    return best_of(codes[order], worth[order].astype(np.float32), len(codes) + 1)

@@ -1,0 +1,44 @@
+"""What the server says of itself: alive, ready, which model, how to ask."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import msgspec
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from serving_min.openapi import openapi
+from serving_min.shop import Shop
+from serving_min.wire import json_response
+
+
+def routes(shop: Shop) -> list[Route]:
+    bundle = shop.engine.bundle
+    description = msgspec.json.encode(openapi(bundle.manifest, bundle.surfaces))
+    manifest = bundle.manifest.to_json()
+    page = files("serving_min").joinpath("docs.html").read_text()
+
+    async def healthz(_: HttpRequest) -> Response:
+        return json_response({"status": "alive"})
+
+    async def readyz(_: HttpRequest) -> Response:
+        return json_response({"status": "busy"}, 503) if shop.busy else json_response({"status": "ready"})
+
+    async def model(_: HttpRequest) -> Response:
+        return json_response(manifest)
+
+    async def openapi_json(_: HttpRequest) -> Response:
+        return json_response(description)
+
+    async def docs(_: HttpRequest) -> Response:
+        return HTMLResponse(page)
+
+    return [
+        Route("/v1/model", model),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/openapi.json", openapi_json),
+        Route("/docs", docs),
+    ]

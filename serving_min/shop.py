@@ -1,0 +1,50 @@
+"""What stands behind the routes: the engine and its queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from serving_min.asks import Asked
+from serving_min.batching import Batcher
+from serving_min.engine import Engine, Served
+from serving_min.messages import Request
+from serving_min.settings import Settings
+
+
+class Shop:
+    """Answers requests to any surface. ``start`` and ``stop`` it within the event loop that asks."""
+
+    def __init__(
+        self, engine: Engine, settings: Settings | None = None, *, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.engine = engine
+        self.settings = settings or Settings()
+        self.timer = timer
+        self._encode = msgspec.json.Encoder().encode
+        self._queue: Batcher[Asked, tuple[Served, bytes]] = Batcher(
+            self._answers, begin=engine.own_this_thread, waiting=self.settings.waiting
+        )
+
+    @property
+    def busy(self) -> bool:
+        return self._queue.full
+
+    async def start(self) -> None:
+        self._queue.start()
+
+    async def stop(self) -> None:
+        """Answer what is queued, then end."""
+        await self._queue.stop()
+
+    async def answer(self, surface: str, request: Request) -> bytes:
+        """The JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
+        asked = Asked(request, surface, self.timer() + self.settings.deadline)
+        self.engine.check(asked)
+        _, answer = await self._queue.submit(asked)
+        return answer
+
+    def _answers(self, asked: Sequence[Asked]) -> list[tuple[Served, bytes]]:
+        return [(served, self._encode(served.answer)) for served in self.engine.answer(asked)]

@@ -1,0 +1,52 @@
+"""What a surface's retrievers may ask: the bundle's model, its companions, what is similar, what is popular."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving_min.bounds import Bounds, no_opinion
+from serving_min.bundle import Bundle
+from serving_min.composite import Member
+from serving_min.popularity import Popularity
+from serving_min.queries import Queries
+from serving_min.rerank import TopK
+from serving_min.static import Static
+from serving_min.surfaces import MODEL, POPULAR, SIMILAR
+
+
+class Source(Protocol):
+    def best(self, queries: Queries, bounds: Sequence[Bounds], /) -> list[TopK]: ...
+
+
+@dataclass(frozen=True)
+class Similar:
+    """The items most like the latest of each query's."""
+
+    model: Member | None
+
+    def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
+        lists = [no_opinion(bound.k) for bound in bounds]
+        if self.model is not None:
+            for row, (end, length) in enumerate(zip(queries.offsets[1:], queries.lengths, strict=True)):
+                if length:
+                    lists[row] = self.model.similar(int(queries.items[end - 1]), bounds[row])
+        return lists
+
+
+@dataclass(frozen=True)
+class Silent:
+    """The model of a bundle that has none."""
+
+    def best(self, _: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
+        return [no_opinion(bound.k) for bound in bounds]
+
+
+def sources(bundle: Bundle, popularity: Popularity) -> Mapping[str, Source]:
+    """By the name that ``Retriever.source`` gives."""
+    companions: dict[str, Source] = {
+        name: Popularity(part.scores, part.candidates) if isinstance(part, Static) else part
+        for name, part in bundle.companions.items()
+    }
+    return {MODEL: bundle.model or Silent(), SIMILAR: Similar(bundle.model), POPULAR: popularity, **companions}
