@@ -80,6 +80,7 @@ class MemoryStore:
         if self._ids.get(arrival.id):
             return False
         self._ids.put(arrival.id, True)
-        touches = [*(self._users.get(arrival.user) or []), arrival.touch]
-        self._users.put(arrival.user, touches[-self.kept :])
+        if arrival.touch is not None:
+            touches = [*(self._users.get(arrival.user) or []), arrival.touch]
+            self._users.put(arrival.user, touches[-self.kept :])
         return True

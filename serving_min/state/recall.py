@@ -37,7 +37,7 @@ def remember(
     """
     touches = [touch for touch in touches if touch.time <= now and touch.item in known]
     liked = [touch for touch in touches if touch.event in RISING]
-    latest = {touch.item: touch for touch in touches if touch.event != "impression"}
+    latest = {touch.item: touch for touch in touches}
     dismissed = {
         touch.item: 0.5 ** ((now - touch.time) / DISMISSED_FOR) for touch in latest.values() if touch.event == "dismiss"
     }

@@ -12,17 +12,15 @@ from serving_min.errors import StartError
 from serving_min.state.store import KEPT, TTL, WINDOW, Arrival, Status, Touch, in_order
 
 ADD = """
--- KEYS: (user, id) of each event; ARGV: events kept, ttl, window, then each event
+-- KEYS: (user, id) of each event; ARGV: events kept, ttl, window, then each event, or nothing
 local fresh = {}
 for n = 1, #KEYS / 2 do
   local user, id = KEYS[2 * n - 1], KEYS[2 * n]
-  if redis.call('SET', id, '', 'NX', 'EX', ARGV[3]) then
+  fresh[n] = redis.call('SET', id, '', 'NX', 'EX', ARGV[3]) and 1 or 0
+  if fresh[n] == 1 and ARGV[3 + n] ~= '' then
     redis.call('RPUSH', user, ARGV[3 + n])
     redis.call('LTRIM', user, -tonumber(ARGV[1]), -1)
     redis.call('EXPIRE', user, ARGV[2])
-    fresh[n] = 1
-  else
-    fresh[n] = 0
   end
 end
 return fresh
@@ -73,7 +71,7 @@ class RedisStore:
 
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:
         keys = [key for each in arrivals for key in (self._user(each.user), f"{self.prefix}id:{each.id}")]
-        touches = [self._encode(each.touch) for each in arrivals]
+        touches = [b"" if each.touch is None else self._encode(each.touch) for each in arrivals]
         async with asyncio.timeout(self.timeout):
             fresh = await self._add(keys, [self.kept, self.ttl, self.window, *touches])
         return [flag == 1 for flag in fresh]

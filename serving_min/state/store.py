@@ -23,11 +23,11 @@ class Touch(Struct, frozen=True, array_like=True):
 
 
 class Arrival(Struct, frozen=True):
-    """A touch on its way into the store; ``id`` is the event's own."""
+    """An event on its way into the store; ``id`` is its own. Without a ``touch`` only the id is remembered."""
 
     id: str
     user: str
-    touch: Touch
+    touch: Touch | None
 
 
 class Status(Struct, frozen=True):

@@ -13,7 +13,7 @@ class Waiting:
     def __init__(self, size: int) -> None:
         self.size, self.lost = size, 0
         self._by_id: dict[str, Arrival] = {}
-        self._by_user: dict[str, dict[str, Touch]] = {}
+        self._by_user: dict[str, dict[str, Touch | None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -43,7 +43,7 @@ class Waiting:
         return list(islice(self._by_id.values(), count))
 
     def of(self, user: str) -> list[Touch]:
-        return list(self._by_user.get(user, {}).values())
+        return [touch for touch in self._by_user.get(user, {}).values() if touch is not None]
 
     def drop(self, user: str) -> int:
         """Take all of a user's; how many there were."""

@@ -15,7 +15,7 @@ from serving_min.state.store import Arrival, Touch
 
 
 def arrival(identity: str, item: str, time: int = 0, *, user: str = "ann", event: Kind = "view") -> Arrival:
-    return Arrival(identity, user, Touch(item, event, time))
+    return Arrival(identity, user, Touch(item, event, time) if item else None)
 
 
 class RedisServer:

@@ -37,6 +37,12 @@ def test_an_event_counts_once() -> None:
     assert items(store) == "AA"
 
 
+def test_an_id_without_a_touch_is_remembered_alone() -> None:
+    store = MemoryStore()
+    assert asyncio.run(store.add([arrival("1", ""), arrival("1", "A"), arrival("2", "B")])) == [True, False, True]
+    assert items(store) == "B"
+
+
 def test_a_quiet_user_goes_after_the_ttl_and_an_id_after_the_window() -> None:
     clock = Clock()
     store = MemoryStore(ttl=100, window=10, clock=clock)

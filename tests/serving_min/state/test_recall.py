@@ -27,7 +27,7 @@ def told(request: Request) -> list[tuple[str, str | None, int | None]]:
 def test_nothing_known_changes_nothing() -> None:
     request = Request(history=["A"], exclude=["B"])
     assert recalled(request) == Remembered(request, {})
-    assert recalled(request, ("A", "impression", 5), ("X", "view", 5), ("B", "view", -1)).request is request
+    assert recalled(request, ("X", "view", 5), ("B", "view", -1)).request is request
 
 
 def test_events_come_after_an_older_history_and_count_once() -> None:
@@ -84,7 +84,6 @@ def test_a_dismissal_fades_and_ends_with_a_change_of_mind() -> None:
         ("C", "dismiss", 0),
         ("D", "dismiss", 9),
         ("D", "click", 5),
-        ("C", "impression", 0),
     )
     assert remembered.dismissed == {"A": 0.25, "B": 0.5, "C": 1.0}
     assert remembered.request.exclude == ["B", "C"]

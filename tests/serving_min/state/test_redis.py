@@ -65,6 +65,8 @@ def test_the_latest_events_in_order_of_time_each_once(redis_server: RedisServer)
             ]
             assert await items(store, "bob") == ""
             assert await store.add([]) == []
+            assert await store.add([arrival("5", ""), arrival("5", "E")]) == [True, False]
+            assert await items(store) == "CBD"
 
     asyncio.run(scenario())
 

@@ -11,6 +11,9 @@ def test_the_oldest_make_room_and_are_counted() -> None:
     assert (len(waiting), waiting.lost) == (2, 1)
     assert [each.id for each in waiting.oldest(5)] == ["b", "c"]
     assert [touch.item for touch in waiting.of("ann")] == ["B"]
+    waiting.put(arrival("d", ""))
+    assert [touch.item for touch in waiting.of("ann")] == [], "only the id waits"
+    waiting.take("d")
     assert waiting.put(arrival("a", "A")), "an id that was lost may come again"
 
 

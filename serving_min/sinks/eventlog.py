@@ -1,0 +1,86 @@
+"""Where the server's log goes, as its settings say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from serving_min.errors import StartError
+from serving_min.sinks.records import Line
+from serving_min.sinks.segments import Format, Segments
+from serving_min.sinks.sink import EventSink, Status, Target
+from serving_min.sinks.upload import Upload
+
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Events and answers are written to segments in ``folder``, and from there to ``url``, an object store's; to
+    ``kafka``, HOST:PORT,HOST:PORT, as topics that begin with ``prefix``; or both. Nothing is set: nothing is written.
+
+    A segment is finished after ``size`` bytes or ``seconds`` seconds. At most ``waiting`` lines queue, and what was
+    written is safe after ``sync`` seconds.
+    """
+
+    folder: str | None = None
+    url: str | None = None
+    format: Format = "jsonl"
+    size: Positive = 64 << 20
+    seconds: Seconds = 3_600
+    kafka: str | None = None
+    prefix: str = "recsys."
+    waiting: Positive = 50_000
+    sync: Seconds = 1.0
+
+    def open(self) -> EventLog:
+        """Raises StartError when a folder cannot be written to, a URL or a server's name is none, or a package is
+        missing."""
+        if self.url is not None and self.folder is None:
+            raise StartError("log: `url` needs `folder` too, where segments wait for the store")
+        targets: list[Target] = []
+        upload = None
+        if self.folder is not None:
+            folder = Path(self.folder)
+            try:
+                targets.append(Segments(folder, size=self.size, seconds=self.seconds, format=self.format))
+            except OSError as error:
+                raise StartError(f"log: {folder}: {error.strerror or error}; choose a folder to write to") from error
+            upload = None if self.url is None else Upload(folder, self.url)
+        if self.kafka is not None:
+            from serving_min.sinks.kafka import Kafka
+
+            targets.append(Kafka(self.kafka, prefix=self.prefix))
+        return EventLog(EventSink(targets, waiting=self.waiting, sync_seconds=self.sync) if targets else None, upload)
+
+
+class EventLog:
+    """The log as the rest of the server sees it: somewhere to write to, which may be nowhere."""
+
+    def __init__(self, sink: EventSink | None = None, upload: Upload | None = None) -> None:
+        self.sink, self.upload = sink, upload
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody reads what is written."""
+        return self.sink is not None
+
+    def start(self) -> None:
+        for part in (self.sink, self.upload):
+            if part is not None:
+                part.start()
+
+    async def stop(self) -> None:
+        """Everything written is safe, and uploaded if the store is there."""
+        for part in (self.sink, self.upload):
+            if part is not None:
+                await part.stop()
+
+    def write(self, line: Line) -> None:
+        if self.sink is not None:
+            self.sink.write(line)
+
+    def status(self) -> Status:
+        return Status(0, 0, 0) if self.sink is None else self.sink.status()

@@ -1,0 +1,87 @@
+"""What the server learns while it runs: its users' latest events, and the log of all that happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container
+
+from serving_min.events import Batch, Receipt, Reported
+from serving_min.pseudonyms import pseudonym
+from serving_min.sinks.eventlog import EventLog
+from serving_min.sinks.records import EventLine
+from serving_min.state.memory import MemoryStore
+from serving_min.state.store import Arrival, StateStore, Touch
+
+
+class Visitors:
+    """``salt`` turns user ids into pseudonyms before they reach the store or the log."""
+
+    def __init__(
+        self,
+        store: StateStore | None = None,
+        log: EventLog | None = None,
+        *,
+        salt: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store: StateStore = store or MemoryStore(clock=clock)
+        self.log = log or EventLog()
+        self.salt, self.clock = salt, clock
+
+    async def start(self) -> None:
+        await self.store.start()
+        self.log.start()
+
+    async def stop(self) -> None:
+        """What was accepted is written."""
+        await self.store.stop()
+        await self.log.stop()
+
+    def alias(self, user: str) -> str:
+        """The name under which a user is known to store and log."""
+        return pseudonym(user, self.salt)
+
+    async def report(self, batch: Batch, known: Container[str]) -> Receipt:
+        """Take in events; ``known`` are the items of the bundle. Those that came before change nothing."""
+        now = int(self.clock())
+        arrivals = [self._arrival(event, now) for event in batch.events]
+        fresh = await self.store.add(arrivals)
+        for event, arrival, new in zip(batch.events, arrivals, fresh, strict=True):
+            if new:
+                self.log.write(_line(event, arrival.user, now))
+        return Receipt(
+            accepted=sum(fresh),
+            duplicates=len(fresh) - sum(fresh),
+            unknown_items=sum(event.item not in known for event in batch.events),
+        )
+
+    async def touches(self, user: str) -> list[Touch]:
+        """The user's latest events, oldest first."""
+        return await self.store.read(self.alias(user))
+
+    async def forget(self, user: str) -> int:
+        """Delete what the store knows of a user; how many events that were. Raises BusyError."""
+        return await self.store.forget(self.alias(user))
+
+    def _arrival(self, event: Reported, now: int) -> Arrival:
+        touch = None if event.event == "impression" else Touch(event.item, event.event, _when(event, now))
+        return Arrival(event.id, self.alias(event.user), touch)
+
+
+def _line(event: Reported, user: str, now: int) -> EventLine:
+    return EventLine(
+        id=event.id,
+        user=user,
+        item=event.item,
+        event=event.event,
+        time=_when(event, now),
+        received=now,
+        surface=event.surface,
+        request_id=event.request_id,
+        position=event.position,
+    )
+
+
+def _when(event: Reported, now: int) -> int:
+    """Senders' clocks may be ahead."""
+    return now if event.time is None else min(event.time, now)
