@@ -47,7 +47,7 @@ Clock = Callable[[], datetime]
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
 # of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions; second stages
 SHARED_CODE: tuple[str, ...] = ("queries.py", "rerank/lists.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
-SHARED_CODE += ("features.py", "ranking.py", "trees.py", "users.py")
+SHARED_CODE += ("features.py", "ranking.py", "trees.py", "network.py", "users.py")
 
 
 def prepare(config: Config) -> Dataset:

@@ -14,10 +14,24 @@ from serving_min.opinions import Opinion, named_by
 from serving_min.queries import Queries
 
 
-class Scorer(Protocol):
-    """Makes one number of each row of features."""
+@dataclass(frozen=True)
+class Table:
+    """What is known of the C candidates of a single query."""
 
-    def score(self, rows: NDArray[np.float32]) -> NDArray[Any]: ...
+    query: Queries
+    codes: NDArray[np.int32]  # [C] ascending
+    rows: NDArray[np.float32]  # [C, F] ``serving_min.features``
+
+    def given(self, max_length: int) -> dict[str, NDArray[Any]]:
+        """The inputs of a network: ``rows``, ``items`` [C] and ``history`` [L], the latest ``max_length`` events."""
+        items, history = self.codes.astype(np.int64), self.query.items[-max_length:].astype(np.int64)
+        return {"rows": self.rows, "items": items, "history": history}
+
+
+class Scorer(Protocol):
+    """``Trees`` or ``Network``: makes one number of each candidate."""
+
+    def score(self, table: Table) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -28,12 +42,12 @@ class Candidates:
     depth: int
     facts: ItemFacts
 
-    def table(self, query: Queries, opinions: Sequence[Opinion]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Ascending item codes [C] and their features [C, F], for a single query."""
+    def table(self, query: Queries, opinions: Sequence[Opinion]) -> Table:
+        """For a single query."""
         codes = named_by(opinions)
         if not len(codes):
-            return codes, np.zeros((0, 0), np.float32)
-        return codes, features(query, codes, opinions, self.members, self.facts, self.depth)
+            return Table(query, codes, np.zeros((0, 0), np.float32))
+        return Table(query, codes, features(query, codes, opinions, self.members, self.facts, self.depth))
 
 
 @dataclass(frozen=True)
@@ -45,5 +59,6 @@ class Ranking:
 
     def judge(self, query: Queries, opinions: Sequence[Opinion]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Ascending item codes and their scores, for a single query."""
-        codes, rows = self.candidates.table(query, opinions)
-        return codes, self.scorer.score(rows).astype(np.float32) if len(codes) else np.zeros(0, np.float32)
+        table = self.candidates.table(query, opinions)
+        scores = self.scorer.score(table) if len(table.codes) else np.zeros(0)
+        return table.codes, scores.astype(np.float32)

@@ -14,14 +14,19 @@ from recsys_lab.export.encoder import export_encoder
 from recsys_lab.export.index import build_index
 from recsys_lab.export.neighbours import build_table
 from recsys_lab.export.new_items import write_new_items
+from recsys_lab.export.scorer import export_scorer
 from recsys_lab.export.settings import ExportSettings
 from recsys_lab.export.tables import write_fallback
 from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.composite import Composite
 from recsys_lab.models.hybrid import Hybrid
+from recsys_lab.models.neural_ranker import NeuralRanker
 from recsys_lab.models.ranker import Ranker
+from recsys_lab.models.second_stage import SecondStage
 from recsys_lab.models.sessions import SessionModel
 from serving_min.manifest import (
+    NETWORK_FILE,
+    TREES_FILE,
     BlendIndex,
     EncoderInput,
     FaissIndex,
@@ -29,6 +34,7 @@ from serving_min.manifest import (
     ItemEncoder,
     Member,
     RankingIndex,
+    RankingNetwork,
     TableIndex,
 )
 from serving_min.queries import Queries
@@ -145,9 +151,19 @@ def _write_composite(
         weights = tuple(tuple(row) for row in blend.weights.tolist())
         index = BlendIndex(tuple(members), model.depth, blend.by, blend.smoothing, blend.lengths, weights)
         return ModelPart(index, exact=exact)
-    if isinstance(model, Ranker):
+    if isinstance(model, SecondStage):
         np.savez(folder / "facts.npz", **vars(model.facts))
-        np.savez(folder / "trees.npz", **vars(model.scorer))
+        network = _write_scorer(model, queries, folder)
         # a step of a tree may fall between two roundings of a member's score, so single lists may differ
-        return ModelPart(RankingIndex(tuple(members), model.depth, model.width), exact=False)
-    raise ExportError(f"{model.name}: a {model.kind} model must be a Hybrid or a Ranker")
+        return ModelPart(RankingIndex(tuple(members), model.depth, model.features, network), exact=False)
+    raise ExportError(f"{model.name}: a {model.kind} model must be a Hybrid or a SecondStage")
+
+
+def _write_scorer(model: SecondStage, queries: Queries, folder: Path) -> RankingNetwork | None:
+    if isinstance(model, NeuralRanker):
+        export_scorer(model, queries, folder / NETWORK_FILE)
+        return RankingNetwork(model.scorer.network.inputs, model.max_history)
+    if isinstance(model, Ranker):
+        np.savez(folder / TREES_FILE, **vars(model.scorer))
+        return None
+    raise ExportError(f"{model.name}: no bundle can hold a {type(model.scorer).__name__}; use trees or a network")

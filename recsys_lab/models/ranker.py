@@ -16,7 +16,7 @@ from recsys_lab.models.base import Arrays
 from recsys_lab.models.boosting import grow
 from recsys_lab.models.composite import NOBODY, Members
 from recsys_lab.models.second_stage import Lessons, SecondStage
-from serving_min.trees import Trees
+from serving_min.trees import MOST, Trees
 
 NAMES = tuple(field.name for field in fields(Trees))
 
@@ -58,6 +58,8 @@ class Ranker(SecondStage):
         for name, value, least in (("trees", trees, 1), ("leaves", leaves, 2), ("leaf_rows", leaf_rows, 1)):
             if value < least:
                 raise ConfigError(f"{name}: {value} grows no tree; use {least} or more")
+        if leaves > MOST:
+            raise ConfigError(f"leaves: {leaves} is more than a tree can have in a bundle; use {MOST} or fewer")
         if loss not in ("lambdarank", "binary"):
             raise ConfigError(f"loss: {loss!r} is none of lambdarank, binary")
         for name, share in (("columns", columns), ("sample", sample), ("misses", misses)):

@@ -23,17 +23,25 @@ NAMES = tuple(field.name for field in fields(ItemFacts))
 
 @dataclass(frozen=True)
 class Lessons:
-    """Candidates of Q questions, one question after the other."""
+    """R candidates of Q questions, one question after the other, by the codes of the whole log's catalogue."""
 
     rows: NDArray[np.float32]  # [R, F]
+    items: NDArray[np.int64]  # [R]
     hits: NDArray[np.bool_]  # [R]
     sizes: NDArray[np.int64]  # [Q]
+    histories: list[NDArray[np.int64]]  # [Q] of item codes, the oldest first
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Where each question but the last ends."""
+        return self.sizes.cumsum()[:-1]
 
     def thinned(self, misses: float, rng: np.random.Generator) -> Lessons:
         """With a share of ``misses`` only, drawn by ``rng``."""
         kept = self.hits | (rng.random(len(self.hits)) < misses)
         owners = np.repeat(np.arange(len(self.sizes)), self.sizes)[kept]
-        return Lessons(self.rows[kept], self.hits[kept], np.bincount(owners, minlength=len(self.sizes)))
+        sizes = np.bincount(owners, minlength=len(self.sizes))
+        return Lessons(self.rows[kept], self.items[kept], self.hits[kept], sizes, self.histories)
 
 
 class SecondStage(Composite):
@@ -41,7 +49,7 @@ class SecondStage(Composite):
 
     facts: ItemFacts
     scorer: Scorer
-    width: int  # the number of features
+    features: int  # how many numbers are known of a candidate
 
     @property
     def judge(self) -> Ranking:
@@ -56,22 +64,27 @@ class SecondStage(Composite):
         """Learn to rank the hits of each question first."""
 
     def _learn(self, practices: Iterator[Practice]) -> None:
-        rows, hits = [], []
+        rows, items, hits, histories = [], [], [], []
         for practice in practices:
+            fold = practice.fold
+            codes = np.array([self.catalogue.codes[item] for item in fold.catalogue.ids], np.int64)
             for row, opinions in enumerate(practice.opinions):
-                codes, table = self._candidates.table(practice.fold.queries.take(np.array([row])), opinions)
-                found = practice.hits(row, codes)
+                table = self._candidates.table(fold.queries.take(np.array([row])), opinions)
+                found = practice.hits(row, table.codes)
                 if found.any() and not found.all():
-                    rows.append(table)
+                    rows.append(table.rows)
+                    items.append(codes[table.codes])
                     hits.append(found)
+                    histories.append(codes[table.query.items])
         if not rows:
             raise ModelError(
                 f"{self.name}: no question of the last {self.folds} × {self.days} days has a target among the members' "
                 "candidates; shorten days, raise depth, or give more history"
             )
         sizes = np.array([len(found) for found in hits])
-        self.width = rows[0].shape[1]
-        self.scorer = self._train(Lessons(np.concatenate(rows), np.concatenate(hits), sizes))
+        self.features = rows[0].shape[1]
+        lessons = Lessons(np.concatenate(rows), np.concatenate(items), np.concatenate(hits), sizes, histories)
+        self.scorer = self._train(lessons)
 
     def _prepare(self, train: InteractionLog, catalogue: Catalogue) -> None:
         self.facts = item_facts(train, catalogue)
@@ -80,10 +93,10 @@ class SecondStage(Composite):
         return {
             **super()._arrays(),
             **{f"facts.{name}": getattr(self.facts, name) for name in NAMES},
-            "width": np.array([self.width]),
+            "features": np.array([self.features]),
         }
 
     def _restore(self, arrays: Arrays) -> None:
         self.facts = ItemFacts(**{name: arrays.pop(f"facts.{name}") for name in NAMES})
-        self.width = int(arrays.pop("width")[0])
+        self.features = int(arrays.pop("features")[0])
         super()._restore(arrays)

@@ -14,6 +14,7 @@ from recsys_lab.models.content import Content
 from recsys_lab.models.ease import EASE
 from recsys_lab.models.hybrid import Hybrid
 from recsys_lab.models.itemknn import ItemKNN
+from recsys_lab.models.ncf import NCF
 from recsys_lab.models.popular import Popular
 from recsys_lab.models.popular_by_category import PopularByCategory
 from recsys_lab.models.ranker import Ranker
@@ -23,11 +24,13 @@ from recsys_lab.models.slim import SLIM
 from recsys_lab.models.two_tower import TwoTower
 from recsys_lab.models.userknn import UserKNN
 from recsys_lab.models.vsknn import VSkNN
+from recsys_lab.models.wide_deep import WideDeep
 from serving_min.bundle import Bundle
 from tests.export.planted import SETTINGS, export, fitted, planted_fold
 
 QUICK: dict[str, Any] = {"max_epochs": 1, "max_history": 6, "batch_size": 64}
-TREES: dict[str, Any] = {"days": 10.0, "folds": 2, "trees": 8, "leaves": 6, "leaf_rows": 10, "exclude_seen": True}
+SECOND: dict[str, Any] = {"days": 10.0, "folds": 2, "depth": 30, "exclude_seen": True}
+TREES: dict[str, Any] = {"trees": 8, "leaves": 6, "leaf_rows": 10}
 FAMILIES: dict[str, Recommender] = {
     "popular": Popular(window_days=28.0),
     "popular_by_category": PopularByCategory(),
@@ -50,7 +53,9 @@ FAMILIES: dict[str, Recommender] = {
         depth=30,
     ),
     "hybrid of ranks": Hybrid(members={"ease": EASE(), "itemknn": ItemKNN()}, by="ranks", weights="equal", depth=30),
-    "ranker": Ranker(members={"repeat": Repeat(), "popular": Popular(), "ease": EASE()}, depth=30, **TREES),
+    "ranker": Ranker(members={"repeat": Repeat(), "popular": Popular(), "ease": EASE()}, **SECOND, **TREES),
+    "wide_deep": WideDeep(members={"repeat": Repeat(), "ease": EASE()}, epochs=2, **SECOND),
+    "ncf": NCF(members={"repeat": Repeat(), "als": ALS(factors=8, iterations=2)}, epochs=2, max_history=6, **SECOND),
     "sasrec": SASRec(width=16, use_events=True, **QUICK),
 }
 
@@ -63,5 +68,5 @@ def test_the_bundle_s_lists_are_the_model_s(family: str, tmp_path: Path) -> None
     restored = Recommender.load(tmp_path / "model")
     path = export(restored, fold, tmp_path, settings={**SETTINGS, "target_recall": 1.0})
     parity = Bundle.load(path).manifest.parity
-    assert (parity.exact, parity.identical, parity.recall) == (family != "ranker", 1.0, 1.0)
+    assert (parity.exact, parity.identical, parity.recall) == (model.kind != "ranker", 1.0, 1.0)
     assert parity.worst_score_difference <= 1e-5

@@ -25,7 +25,8 @@ class TestRanker(RecommenderConformance):
     settings = {"members": MEMBERS, "days": None, "exclude_seen": True, **SMALL}
 
 
-def test_the_trees_are_lightgbm_s() -> None:
+@pytest.mark.parametrize("leaves", [2, 9, 31, 64])
+def test_the_trees_are_lightgbm_s(leaves: int) -> None:
     import lightgbm
 
     rng = np.random.default_rng(0)
@@ -33,20 +34,22 @@ def test_the_trees_are_lightgbm_s() -> None:
     rows[:, 2] = rng.integers(0, 3, 600)
     hits = rows[:, 0] + rows[:, 2] > 1
     booster = lightgbm.train(
-        {"objective": "lambdarank", "verbose": -1, "use_missing": False, "num_threads": 1},
+        {"objective": "lambdarank", "verbose": -1, "use_missing": False, "num_threads": 1}
+        | {"num_leaves": leaves, "min_data_in_leaf": 3},
         lightgbm.Dataset(rows, label=hits.astype(int), group=np.full(60, 10)),
         num_boost_round=20,
     )
     trees = to_trees(booster.dump_model())
-    asked = np.concatenate([rows, rng.normal(size=(50, 5)).astype(np.float32) * 10])
-    np.testing.assert_array_equal(trees.score(asked), booster.predict(asked, raw_score=True))
+    edges = np.resize(trees.threshold.astype(np.float32), (len(trees.threshold), 5))  # where a step might be missed
+    asked = np.concatenate([rows, rng.normal(size=(50, 5)).astype(np.float32) * 10, edges])
+    np.testing.assert_array_equal(trees.sums(asked), booster.predict(asked, raw_score=True))
 
 
 def test_a_tree_without_a_split_is_one_leaf() -> None:
     rows = np.zeros((20, 2), np.float32)
     trees = grow(rows, np.arange(20) % 10 == 0, np.array([10, 10]), rounds=2)
     assert (trees.roots < 0).all()
-    assert len(set(trees.score(rows).tolist())) == 1
+    assert len(set(trees.sums(rows).tolist())) == 1
 
 
 def planted() -> tuple[InteractionLog, np.ndarray]:
@@ -119,6 +122,7 @@ def test_what_a_member_learned_by_heart_is_not_what_is_practised_on() -> None:
     [
         ({"trees": 0}, "grows no tree"),
         ({"leaves": 1}, "grows no tree"),
+        ({"leaves": 65}, "64 or fewer"),
         ({"columns": 0.0}, "no share"),
         ({"learning_rate": 0.0}, "positive"),
     ],
