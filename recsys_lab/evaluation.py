@@ -21,10 +21,13 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ConfigError, RunError, SplitError
 from recsys_lab.metrics import lists as beyond
 from recsys_lab.metrics import ranking
+from recsys_lab.metrics.calibration import category_mix, miscalibration
 from recsys_lab.metrics.significance import mean_intervals
 from recsys_lab.models.base import Recommender
+from recsys_lab.reranking import Reranking
 from serving_min.rerank import TopK
 
+AS_THEY_ARE = Reranking()
 PER_QUERY_FILE, SUMMARY_FILE = "per_query.parquet", "metrics.json"
 Measure = dict[str, Any]  # {"mean": float, "ci95": [low, high], or None for metrics of all lists together}
 
@@ -57,9 +60,9 @@ class Evaluation:
         return cls(pd.read_parquet(folder / PER_QUERY_FILE), json.loads((folder / SUMMARY_FILE).read_text()))
 
 
-def rank(model: Recommender, fold: Fold, k: int, exclude_seen: bool) -> TopK:
-    """The model's lists for the fold's queries, out of its whole catalogue."""
-    return model.recommend(fold.queries, k, exclude_seen=exclude_seen)
+def rank(model: Recommender, fold: Fold, k: int, exclude_seen: bool, reranking: Reranking = AS_THEY_ARE) -> TopK:
+    """The model's lists for the fold's queries, out of its whole catalogue, and re-ranked."""
+    return reranking.rank(model, fold.queries, k, exclude_seen=exclude_seen)
 
 
 def mean_ndcg(model: Recommender, fold: Fold, k: int, *, exclude_seen: bool) -> float:
@@ -83,7 +86,7 @@ def evaluate(
 
     ``bootstrap`` draws users ``seed``-ed for the intervals; 0 leaves them out. ``content`` [I, D]
     (``metrics.content.content_vectors``) adds content diversity, a catalogue with categories adds
-    category diversity. ``candidates`` [I] are what coverage and Gini refer to, by default the whole
+    category diversity and miscalibration. ``candidates`` [I] are what coverage and Gini refer to, by default the whole
     catalogue. Raises ConfigError for cutoffs that the lists are too short for, SplitError for a
     fold that asks nothing.
     """
@@ -94,6 +97,7 @@ def evaluate(
     counts = fold.train.item_counts()
     candidates = np.ones(len(counts), np.bool_) if candidates is None else candidates
     categories, category_names = fold.catalogue.categories()
+    mix = category_mix(fold.catalogue)
     found = ranking.hits(shown, fold.target_offsets, fold.target_items)
 
     by_query: dict[str, NDArray[np.float64]] = {}
@@ -103,6 +107,8 @@ def evaluate(
         values = ranking.at_k(found, fold.n_targets, k)
         if len(category_names) > 1:
             values["category_diversity"] = beyond.category_diversity(top, categories)
+        if mix is not None:
+            values["miscalibration"] = miscalibration(top, fold.queries, mix)
         if content is not None:
             values["content_diversity"] = beyond.content_diversity(top, content)
         values["novelty"] = beyond.novelty(top, counts)

@@ -44,10 +44,11 @@ __all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "ex
 __all__ += ["prepare", "report", "train", "tune"]
 
 Clock = Callable[[], datetime]
-DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py")
+AS_THEY_ARE = {"_target_": "recsys_lab.reranking.none"}  # what is done to the lists of a run that does not say
+DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py", "reranking.py")
 # of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions; second stages
-SHARED_CODE: tuple[str, ...] = ("queries.py", "rerank/lists.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
-SHARED_CODE += ("features.py", "ranking.py", "trees.py", "network.py", "users.py")
+SHARED_CODE: tuple[str, ...] = ("queries.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
+SHARED_CODE += ("rerank", "rules.py", "masks.py", "features.py", "ranking.py", "trees.py", "network.py", "users.py")
 
 
 def prepare(config: Config) -> Dataset:
@@ -113,7 +114,7 @@ def train(
     model = fit(config, split, folder=unfinished)
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    lists = rank(model, split.test, longest, split.exclude_seen)
+    lists = rank(model, split.test, longest, split.exclude_seen, config.build("rerank"))
     rank_seconds = time.perf_counter() - started
     evaluation = _evaluate(config, lists, split.test)
 
@@ -233,10 +234,12 @@ def evaluate_run(run: Run, metrics: Mapping[str, Any] | None = None) -> Evaluati
     """
     from recsys_lab.models.base import Recommender
 
-    config = Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
+    tree = {"rerank": AS_THEY_ARE, **run.config, "metrics": metrics or run.config["metrics"]}
+    config = Config(tree, tuple(run.overrides))
     _, split = _same_question(config, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
-    return _evaluate(config, rank(model, split.test, max(_cutoffs(config)), split.exclude_seen), split.test)
+    lists = rank(model, split.test, max(_cutoffs(config)), split.exclude_seen, config.build("rerank"))
+    return _evaluate(config, lists, split.test)
 
 
 def evaluate_bundle(config: Config, folder: Path) -> Evaluation:
@@ -303,9 +306,15 @@ def report(config: Config, board: dict[str, Any], path: Path | None = None) -> P
 
 
 def run_fingerprint(config: Config, split: Split) -> str:
-    """Everything that a run's numbers depend on: split (and with it data), model, metrics, seed, code."""
+    """Everything that a run's numbers depend on: split (and with it data), model, re-ranking, metrics, seed, code."""
     label = config.choices.get("model", "")
-    parts = [split.fingerprint, label, config.fingerprint("model", "metrics", "seed"), code_fingerprint(), __version__]
+    parts = [
+        split.fingerprint,
+        label,
+        config.fingerprint("model", "rerank", "metrics", "seed"),
+        code_fingerprint(),
+        __version__,
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

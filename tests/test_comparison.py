@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,8 @@ def test_the_code_that_is_shared_with_the_server_counts(tmp_path, monkeypatch, n
     folder = tmp_path / "serving_min"
     folder.mkdir()
     for part in pipeline.SHARED_CODE:
-        (folder / part).parent.mkdir(exist_ok=True)
-        (folder / part).write_bytes((pipeline.PACKAGE.parent / "serving_min" / part).read_bytes())
+        source = pipeline.PACKAGE.parent / "serving_min" / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
     for part in pipeline.DECIDING_CODE:
         path = tmp_path / "recsys_lab" / part
         path.parent.mkdir(exist_ok=True)

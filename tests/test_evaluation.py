@@ -142,6 +142,6 @@ def test_rank_asks_the_model(exclude_seen: bool) -> None:
 def test_every_metric_is_documented() -> None:
     page = (Path(__file__).resolve().parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
     summary = evaluate(LISTS, fold(TARGETS), cutoffs=(3,), content=np.eye(5, dtype=np.float32)).summary
-    assert len(summary) == 12
+    assert len(summary) == 13
     for metric in summary:
         assert f"`{metric.replace('@3', '@k')}`" in page

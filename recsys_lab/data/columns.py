@@ -29,10 +29,14 @@ PRICE: Final = "price"
 IMAGE: Final = "image"
 IMAGE_VECTOR: Final = "image_vector"  # list of numbers, of the same length for all items that have one
 AVAILABLE_FROM: Final = "available_from"
+MARKET: Final = "market"  # where it is sold, with bars between: "DE|FR"
+MIN_AGE: Final = "min_age"  # years that a buyer must have
+MARGIN: Final = "margin"  # what one sale earns
+STOCK: Final = "stock"  # pieces
 
 EVENT_COLUMNS: Final = (USER, ITEM, TIME, EVENT, VALUE, SESSION, BASKET)
 REQUIRED_EVENT_COLUMNS: Final = (USER, ITEM, TIME)
-ITEM_COLUMNS: Final = (ITEM, TITLE, TEXT, CATEGORY, BRAND, PRICE, IMAGE, AVAILABLE_FROM)
+ITEM_COLUMNS: Final = (ITEM, TITLE, TEXT, CATEGORY, BRAND, PRICE, IMAGE, AVAILABLE_FROM, MARKET, MIN_AGE, MARGIN, STOCK)
 
 # Columns of the prepared log.parquet, all numbers, ordered by user, time and source row.
 USER_CODE: Final = "user"

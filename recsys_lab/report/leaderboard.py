@@ -32,7 +32,7 @@ LABELS = {
     "category_diversity": "Category diversity",
     "content_diversity": "Content diversity",
 }
-UNITS = {"novelty": "bits", "popularity": "training events"}
+UNITS = {"novelty": "bits", "miscalibration": "nats", "popularity": "training events"}
 BESIDE_THE_PRIMARY = ("recall", "ndcg", "hit_rate", "coverage")
 
 

@@ -53,7 +53,7 @@ def _task(config: Config, dataset: Dataset, split: Split) -> tuple[Path, Search]
     label, tune = config.choices["model"], config["tune"]
     space = configured_space(config)
     objectives = tuple(tune["objectives"])
-    described = [split.fingerprint, label, config.fingerprint("model", "seed"), tune["space"], objectives]
+    described = [split.fingerprint, label, config.fingerprint("model", "rerank", "seed"), tune["space"], objectives]
     fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     name = f"{dataset.name}-{label}-{fingerprint[:8]}"
     folder = config.path("studies") / name

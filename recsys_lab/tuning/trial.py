@@ -23,7 +23,7 @@ from recsys_lab.metrics.ranking import RANKING_METRICS
 from recsys_lab.tuning.space import Settings, Space
 from recsys_lab.tuning.study import futile, open_study, sign
 
-LOWER_IS_BETTER = ("gini", "popularity")
+LOWER_IS_BETTER = ("gini", "popularity", "miscalibration")
 Direction: TypeAlias = Literal["minimize", "maximize"]
 OBJECTIVES = (*RANKING_METRICS, "coverage", "novelty", "category_diversity", "content_diversity", *LOWER_IS_BETTER)
 
@@ -90,11 +90,12 @@ def measure(
     ConfigError and ModelError when the settings cannot work.
     """
     fold = search.split.test
-    model = pipeline.fit(search.with_settings(settings), search.split, watch=watch)
+    config = search.with_settings(settings)
+    model = pipeline.fit(config, search.split, watch=watch)
     cutoffs = sorted({int(objective.partition("@")[2]) for objective in search.objectives})
     about_content = any(objective.startswith("content_diversity") for objective in search.objectives)
     measured = evaluate(
-        rank(model, fold, cutoffs[-1], search.split.exclude_seen),
+        rank(model, fold, cutoffs[-1], search.split.exclude_seen, config.build("rerank")),
         fold,
         cutoffs=cutoffs,
         bootstrap=0,

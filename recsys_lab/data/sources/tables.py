@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_UNREADABLE_TIMES = 0.01  # a larger share means a wrong format, a smaller one a few spoilt rows
 TIMES = (columns.TIME, columns.AVAILABLE_FROM)
-NUMBERS = (columns.VALUE, columns.PRICE)
+NUMBERS = (columns.VALUE, columns.PRICE, columns.MIN_AGE, columns.MARGIN, columns.STOCK)
 
 
 def files_at(path: str | Path | None, suffixes: Sequence[str], *, argument: str = "data.path") -> list[Path]:
