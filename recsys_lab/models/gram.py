@@ -16,9 +16,19 @@ def gram_matrix(matrix: sparse.csr_array) -> NDArray[np.float32]:
     A few items have most of the events. A dense product is quickest among those, and a sparse one
     among the many others; how many go to which side is chosen by what it would cost.
     """
+    return _product(matrix, *_cheapest_head(matrix)[:2])
+
+
+def gram_where_dense_pays(matrix: sparse.csr_array) -> NDArray[np.float32] | None:
+    """``gram_matrix``, or None where a sparse product is quicker than that, its I² numbers included."""
+    order, head_size, cost = _cheapest_head(matrix)
+    alone = SPARSE_BY_SPARSE * np.square(np.diff(matrix.indptr), dtype=np.float64).sum()
+    return _product(matrix, order, head_size) if cost + matrix.shape[1] ** 2 * SPARSE_BY_DENSE < alone else None
+
+
+def _product(matrix: sparse.csr_array, order: NDArray[np.int64], head_size: int) -> NDArray[np.float32]:
+    """XᵀX with the first ``head_size`` items of ``order`` taken as dense."""
     items = matrix.shape[1]
-    order = np.argsort(-matrix.count_nonzero(axis=0), kind="stable")
-    head_size = _cheapest_head(matrix, order)[0]
     head, tail = matrix[:, order[:head_size]].toarray(), matrix[:, order[head_size:]]
     gram = np.empty((items, items), np.float32)
     gram[:head_size, :head_size] = head.T @ head
@@ -29,22 +39,16 @@ def gram_matrix(matrix: sparse.csr_array) -> NDArray[np.float32]:
     return np.take(gram[place], place, axis=1)
 
 
-def dense_pays(matrix: sparse.csr_array) -> bool:
-    """Whether ``gram_matrix`` is quicker than a sparse product, its I² numbers included."""
-    order = np.argsort(-matrix.count_nonzero(axis=0), kind="stable")
-    alone = SPARSE_BY_SPARSE * np.square(np.diff(matrix.indptr), dtype=np.float64).sum()
-    return bool(_cheapest_head(matrix, order)[1] + matrix.shape[1] ** 2 * SPARSE_BY_DENSE < alone)
-
-
-def _cheapest_head(matrix: sparse.csr_array, order: NDArray[np.int64]) -> tuple[int, float]:
-    """How many of the items, most frequent first, to take as dense, and what XᵀX then costs."""
+def _cheapest_head(matrix: sparse.csr_array) -> tuple[NDArray[np.int64], int, float]:
+    """The items, most frequent first, how many of them to take as dense, and what XᵀX then costs."""
     users, items = matrix.shape
-    rank = np.argsort(order)[matrix.indices]
-    rows = np.repeat(np.arange(users), np.diff(matrix.indptr))
-    best, least = 0, np.inf
-    for size in sorted({0, items, *(items >> shift for shift in range(1, 6))}):
-        tail = np.bincount(rows[rank >= size], minlength=users).astype(np.float64)
-        cost = users * size**2 / 2 + SPARSE_BY_DENSE * tail.sum() * size + SPARSE_BY_SPARSE * (tail @ tail)
-        if cost < least:
-            best, least = size, cost
-    return best, least
+    order = np.argsort(-np.bincount(matrix.indices, minlength=items), kind="stable")
+    sizes = np.array(sorted({0, items, *(items >> shift for shift in range(1, 6))}))
+    in_tails = np.searchsorted(sizes, np.argsort(order), side="right")  # [I] for how many sizes an item is in the tail
+    rows = np.repeat(np.arange(users) * (len(sizes) + 1), np.diff(matrix.indptr))
+    events = np.bincount(rows + in_tails[matrix.indices], minlength=users * (len(sizes) + 1)).reshape(users, -1)
+    tails = events[:, :0:-1].cumsum(axis=1)[:, ::-1].astype(np.float64)  # [U, sizes] a user's events in the tail
+    costs = users * np.square(sizes, dtype=np.float64) / 2
+    costs += SPARSE_BY_DENSE * tails.sum(axis=0) * sizes + SPARSE_BY_SPARSE * np.square(tails).sum(axis=0)
+    best = int(costs.argmin())
+    return order, int(sizes[best]), float(costs[best])

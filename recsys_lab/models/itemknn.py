@@ -18,7 +18,7 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import Counts, InteractionLog
 from recsys_lab.errors import ConfigError
-from recsys_lab.models.gram import dense_pays, gram_matrix
+from recsys_lab.models.gram import gram_where_dense_pays
 from recsys_lab.models.table import TableModel
 from recsys_lab.models.weighting import Weighting, weighted
 from serving_min.rerank import top_k
@@ -57,10 +57,13 @@ class ItemKNN(TableModel):
         self.self_similarity = self_similarity
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
-        by_item = weighted(train.matrix(self.counts).T.tocsr(), self.weighting)
-        by_user = by_item.T.tocsr()
-        lengths = np.sqrt(by_user.multiply(by_user).sum(axis=0))
-        gram = gram_matrix(by_user) if dense_pays(by_user) else None
+        by_user = train.matrix(self.counts)
+        if self.weighting != "none":
+            by_user = weighted(by_user.T.tocsr(), self.weighting).T.tocsr()
+        squares = np.bincount(by_user.indices, weights=np.square(by_user.data), minlength=train.n_items)
+        lengths = np.sqrt(squares).astype(np.float32)
+        gram = gram_where_dense_pays(by_user)
+        by_item = by_user.T.tocsr() if gram is None else None
         blocks = []
         for start in range(0, train.n_items, ITEMS_PER_BLOCK):
             block = slice(start, start + ITEMS_PER_BLOCK)

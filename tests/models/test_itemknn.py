@@ -7,6 +7,7 @@ from scipy import sparse
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models import itemknn
+from recsys_lab.models.gram import gram_matrix
 from recsys_lab.models.itemknn import ItemKNN, strongest
 from tests.models.conformance import RecommenderConformance, ask, checkerboard
 
@@ -61,8 +62,8 @@ def test_ties_at_the_edge_go_to_the_lower_column() -> None:
 @pytest.mark.parametrize("neighbours", [None, 3])
 def test_dense_and_sparse_products_give_the_same(neighbours: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for pays in (True, False):
-        monkeypatch.setattr(itemknn, "dense_pays", lambda _, pays=pays: pays)
+    for product in (gram_matrix, lambda _: None):
+        monkeypatch.setattr(itemknn, "gram_where_dense_pays", product)
         found.append(ItemKNN(neighbours=neighbours, weighting="bm25").fit(checkerboard()).item_weights().toarray())
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-7)
     assert found[0].any()
