@@ -10,7 +10,9 @@ from collections import Counter
 from functools import cached_property
 from itertools import count
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 WORD = re.compile(r"\b\w\w+\b")
 
@@ -23,6 +25,8 @@ class Entry(Struct, frozen=True):
     category: str = ""  # "a|b" is both
     brand: str = ""
     price: float | None = None
+    text_vector: tuple[float, ...] = ()  # of title and text, by the sentence model that the training used
+    image_vector: tuple[float, ...] = ()
 
 
 class ContentSpace(Struct, frozen=True, dict=True):
@@ -86,3 +90,10 @@ def words_of(entry: Entry) -> list[str]:
 
 def categories_of(entry: Entry) -> list[str]:
     return sorted({name.strip() for name in entry.category.split("|")} - {""})
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1, [N, D]; those of zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled

@@ -3,7 +3,8 @@
 A source hands over up to three raw tables. Only the columns marked * must be there.
 
     raw_events   user_id*, item_id*, timestamp*, event, value, session_id, basket_id
-    raw_items    item_id*, title, text, category, brand, price, image, image_vector, available_from, …
+    raw_items    item_id*, title, text, category, brand, price, image, text_vector, image_vector,
+                 available_from, …
     raw_users    user_id*, any attributes
 
 Ids are strings, ``timestamp`` and ``available_from`` integer epoch seconds (UTC), ``event``
@@ -27,7 +28,8 @@ CATEGORY: Final = "category"
 BRAND: Final = "brand"
 PRICE: Final = "price"
 IMAGE: Final = "image"
-IMAGE_VECTOR: Final = "image_vector"  # list of numbers, of the same length for all items that have one
+TEXT_VECTOR: Final = "text_vector"  # list of numbers, of the same length for all items that have one
+IMAGE_VECTOR: Final = "image_vector"  # likewise
 AVAILABLE_FROM: Final = "available_from"
 MARKET: Final = "market"  # where it is sold, with bars between: "DE|FR"
 MIN_AGE: Final = "min_age"  # years that a buyer must have

@@ -9,10 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys_lab.data import columns
+from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.errors import ConfigError
+from serving_min.content import unit
 
 GRAPHS = ("model.onnx", "onnx/model.onnx")
 BATCH, LONGEST = 32, 256  # texts at a time, and their tokens
+
+
+def catalogue_texts(catalogue: Catalogue, folder: str | Path | None) -> NDArray[np.float32]:
+    """What the sentence model in ``folder`` makes of title and text, by code [I, D], unit rows or zeros.
+
+    Without a folder the catalogue's own column ``text_vector`` is taken; D = 0 where there is none.
+    """
+    if folder is None:
+        return unit(catalogue.vectors(columns.TEXT_VECTOR))
+    titles, texts = catalogue.strings(columns.TITLE), catalogue.strings(columns.TEXT)
+    return text_vectors([f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)], folder)
 
 
 def text_vectors(texts: Sequence[str], folder: str | Path) -> NDArray[np.float32]:

@@ -18,9 +18,10 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.features import content_matrix
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.data.text_vectors import text_vectors
+from recsys_lab.data.text_vectors import catalogue_texts
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import Arrays, VectorModel
+from serving_min.content import unit
 
 if TYPE_CHECKING:
     from recsys_lab.nn.recency_mean import RecencyMean
@@ -34,8 +35,8 @@ class Content(VectorModel):
     items without any content are no candidates. ``fit`` raises ModelError when all are.
 
     A weight is the length of its part where that of the words is 1. ``text_model`` is the folder of a
-    sentence embedding model as ``data/text_vectors.py`` reads it; images are the catalogue's column
-    ``image_vector``, lists of numbers.
+    sentence embedding model as ``data/text_vectors.py`` reads it; without one such vectors may stand in the catalogue's
+    column ``text_vector``, as those of images do in ``image_vector``.
     """
 
     vectors: NDArray[np.float32]  # [I, D], unit or zero rows
@@ -52,7 +53,7 @@ class Content(VectorModel):
         price_weight: float = 0.3,
         price_buckets: int = 10,
         text_model: str | None = None,
-        text_model_weight: float = 1.0,
+        text_vector_weight: float = 1.0,
         image_weight: float = 0.5,
         seed: int = 42,
     ) -> None:
@@ -74,7 +75,7 @@ class Content(VectorModel):
         self.price_weight = price_weight
         self.price_buckets = price_buckets
         self.text_model = text_model
-        self.text_model_weight = text_model_weight
+        self.text_vector_weight = text_vector_weight
         self.image_weight = image_weight
         self.seed = seed
 
@@ -87,16 +88,20 @@ class Content(VectorModel):
         return RecencyMean(self.vectors, half_life=self.half_life_events, max_history=self.max_history)
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
-        parts = [self._words_and_labels(catalogue), self.image_weight * unit(catalogue.vectors(columns.IMAGE_VECTOR))]
-        if self.text_model is not None:
-            titles, texts = catalogue.strings(columns.TITLE), catalogue.strings(columns.TEXT)
-            read = [f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)]
-            parts.append(self.text_model_weight * text_vectors(read, self.text_model))
-        self.vectors = unit(np.concatenate(parts, axis=1))
+        self.vectors = unit(
+            np.concatenate(
+                [
+                    self._words_and_labels(catalogue),
+                    self.text_vector_weight * catalogue_texts(catalogue, self.text_model),
+                    self.image_weight * unit(catalogue.vectors(columns.IMAGE_VECTOR)),
+                ],
+                axis=1,
+            )
+        )
         self.candidates = (self.vectors != 0).any(axis=1)
         if not self.candidates.any():
             raise ModelError(
-                "content: no item has a title, text, category, brand or price, nor an image_vector; "
+                "content: no item has a title, text, category, brand or price, nor a text_vector or image_vector; "
                 "map one of these columns in the data source, or leave this model out"
             )
 
@@ -120,10 +125,3 @@ class Content(VectorModel):
 
     def _restore(self, arrays: Arrays) -> None:
         self.vectors = arrays["vectors"]
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; those of zeros stay."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return scaled

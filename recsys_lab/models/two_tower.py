@@ -21,29 +21,33 @@ from torch.nn import functional
 
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
+from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel
 from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.examples import ExampleBatches, Examples
 from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday, item_reader
+from recsys_lab.nn.history_tower import AttentionMean, EncodedSequence, HistoryTower
 from recsys_lab.nn.losses import sampled_softmax
 from recsys_lab.nn.query import ItemModule, QueryModule
-from recsys_lab.nn.recipe import at_least, share
+from recsys_lab.nn.recipe import at_least, one_of, share
 from recsys_lab.nn.sequences import seen_before
 from serving_min.new_items import ItemReader
 
+HISTORY_TOWERS = ("attention", "sequence")
 UNKNOWN = 0  # the row of the id table for items without a training event
 ITEMS_AT_ONCE = 1 << 16
 
 
 class ItemTower(nn.Module):
-    """Item codes → vectors from the id, the text, category, brand and price bucket.
+    """Item codes → vectors from the id, the text, category, brand and price bucket, and from given vectors.
 
     Every now and then the id is withheld (``id_dropout``), so that features alone learn to place
     an item; an item without training events never has one.
     """
 
     text: Tensor
+    vectors: Tensor
     labels: Tensor
     id_rows: Tensor
     directions: Tensor
@@ -54,14 +58,16 @@ class ItemTower(nn.Module):
         super().__init__()
         self.id_dropout = id_dropout
         self.register_buffer("text", torch.from_numpy(features.text))  # [I, F]
+        self.register_buffer("vectors", torch.from_numpy(features.vectors))  # [I, V] of sentence and image models
         self.register_buffer("labels", torch.from_numpy(features.labels))  # [I, 3]
         self.register_buffer("id_rows", torch.from_numpy(id_rows))  # [I]
         self.register_buffer("directions", torch.from_numpy(features.directions))  # [C, F]
         self.ids = nn.Embedding(int(id_rows.max(initial=0)) + 1, width)
         self.tables = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in features.sizes)
         self.from_text = nn.Linear(features.text.shape[1], width) if features.text.shape[1] else None
+        self.from_vectors = nn.Linear(features.vectors.shape[1], width) if features.vectors.shape[1] else None
         self.mix = mixer(width, width, dropout)
-        for table in (self.ids, *self.tables):
+        for table in (self.ids, *self.tables, *filter(None, [self.from_vectors])):
             nn.init.normal_(table.weight, std=0.1)
 
     def inputs(self, codes: Tensor) -> Tensor:
@@ -70,73 +76,56 @@ class ItemTower(nn.Module):
         if self.training and self.id_dropout:
             withheld = torch.rand(rows.shape, device=rows.device) < self.id_dropout
             rows = rows.masked_fill(withheld, UNKNOWN)
-        return self._sum(self.ids(rows), self.text[codes], self.labels[codes])
+        return self._sum(self.ids(rows), self.text[codes], self.labels[codes], self.vectors[codes])
 
     def forward(self, codes: Tensor) -> Tensor:
         return self._mixed(self.inputs(codes))
 
-    def of_content(self, columns: Tensor, values: Tensor, labels: Tensor) -> Tensor:
-        """Vectors of items without an id: content as ``columns`` and ``values`` [B, W], ``labels`` [B, 3] → [B, D]."""
+    def of_content(self, columns: Tensor, values: Tensor, labels: Tensor, vectors: Tensor | None) -> Tensor:
+        """Vectors of items without an id: content as ``columns`` and ``values`` [B, W], ``labels`` [B, 3], ``vectors``
+        [B, V] → [B, D]."""
         weights = values * (columns >= 0)
         text = (weights[:, None] @ self.directions[columns.clamp(min=0)]).squeeze(1)
-        return self._mixed(self._sum(self.ids.weight[UNKNOWN], text, labels))
+        return self._mixed(self._sum(self.ids.weight[UNKNOWN], text, labels, vectors))
 
-    def _sum(self, known: Tensor, text: Tensor, labels: Tensor) -> Tensor:
+    def _sum(self, known: Tensor, text: Tensor, labels: Tensor, vectors: Tensor | None) -> Tensor:
         for column, table in enumerate(self.tables):
             known = known + table(labels[..., column])
-        return known if self.from_text is None else known + self.from_text(text)
+        if self.from_text is not None:
+            known = known + self.from_text(text)
+        if self.from_vectors is not None and vectors is not None:
+            known = known + self.from_vectors(vectors)
+        return known
 
     def _mixed(self, known: Tensor) -> Tensor:
         return functional.normalize(known + self.mix(known), dim=-1)
 
 
 class QueryTower(nn.Module):
-    """The history's items, pooled by attention, and the context → a vector.
-
-    Attention sees the item, the kind of event, its age and its place counted from the end.
-    """
+    """The history and the context → a vector."""
 
     largest: Tensor  # [A] codes; a larger one was not known in training
 
-    def __init__(self, n_events: int, attribute_sizes: Sequence[int], max_history: int, width: int, dropout: float):
+    def __init__(self, history: HistoryTower, attribute_sizes: Sequence[int], width: int, dropout: float):
         super().__init__()
-        self.max_history = max_history
-        self.attend = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
-        self.event_weight = nn.Embedding(n_events, 1)
-        self.place_weight = nn.Embedding(max_history, 1)  # row L - 1 belongs to the latest event
-        self.age_weight = nn.Parameter(torch.tensor(-0.1))
+        self.history = history
         self.hour = nn.Embedding(HOURS, width)
         self.weekday = nn.Embedding(WEEKDAYS, width)
         self.pause = nn.Linear(1, width)
         self.register_buffer("largest", torch.tensor(attribute_sizes, dtype=torch.long) - 1, persistent=False)
         self.attributes = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in attribute_sizes)
         self.mix = mixer(3 * width, width, dropout)
-        for table in (self.event_weight, self.place_weight):
-            nn.init.zeros_(table.weight)
         for table in (self.hour, self.weekday, *self.attributes):
             nn.init.normal_(table.weight, std=0.01)
 
     def forward(
-        self,
-        known: Tensor,
-        appeal: Tensor,
-        real: Tensor,
-        events: Tensor,
-        ages: Tensor,
-        now: Tensor,
-        attributes: Tensor | None,
+        self, kept: Tensor, real: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None
     ) -> Tensor:
-        """``known`` [B, T, D] item inputs, their ``appeal`` [B, T], ``real`` [B, T] where no padding is → [B, D]."""
-        length = known.shape[1]
-        places = torch.arange(length, device=known.device) + (self.max_history - length)
-        elapsed = torch.log1p(ages)
-        attention = appeal + self.place_weight(places)[:, 0] + self.age_weight * elapsed
-        attention = attention + self.event_weight(events.clamp(0, self.event_weight.num_embeddings - 1))[..., 0]
-        shares = attention.masked_fill(~real, -1e9).softmax(dim=1) * real  # all zero for an empty history
-        pooled = (shares[:, None] @ known).squeeze(1)
-        latest = known[:, -1] * real[:, -1:]
+        """``kept`` [B, T, K] of the history's items, ``real`` [B, T] where no padding is → [B, D]."""
+        pooled = self.history(kept, real, events, ages)
+        latest = kept[:, -1, : pooled.shape[1]] * real[:, -1:]
         hour, weekday = hour_and_weekday(now)
-        context = self.hour(hour) + self.weekday(weekday) + self.pause(elapsed[:, -1:] / 10)
+        context = self.hour(hour) + self.weekday(weekday) + self.pause(torch.log1p(ages[:, -1:]) / 10)
         if attributes is not None:
             codes = torch.minimum(attributes, self.largest).clamp(min=0)
             for column, table in enumerate(self.attributes):
@@ -172,14 +161,9 @@ class InBatch(nn.Module):
         towers = self.network
         # each item of the batch once, however many histories hold it
         held, places = torch.unique(batch.items.clamp(min=0), return_inverse=True)
-        known = towers.items.inputs(held)
-        appeal = towers.queries.attend(known)[:, 0]
-        real = batch.items >= 0
-        # embedding: the gradient of an index is several times slower
-        held_by, their_appeal = functional.embedding(places, known), functional.embedding(places, appeal[:, None])
-        queries = towers.queries(
-            held_by, their_appeal[..., 0], real, batch.events, batch.ages, batch.now, batch.attributes
-        )
+        kept = towers.queries.history.of_items(towers.items.inputs(held))
+        held_by = functional.embedding(places, kept)  # the gradient of an index is several times slower
+        queries = towers.queries(held_by, batch.items >= 0, batch.events, batch.ages, batch.now, batch.attributes)
         drawn = self.candidates[torch.randint(len(self.candidates), (self.uniform,), device=queries.device)]
         items = torch.cat([batch.targets, drawn])
         logits = queries @ towers.items(items).T / self.heat
@@ -191,25 +175,21 @@ class InBatch(nn.Module):
 class HistoryQuery(QueryModule):
     """The query tower over fixed item inputs [I, D], as it is exported."""
 
-    known: Tensor
-    appeal: Tensor
+    kept: Tensor
 
     def __init__(self, known: Tensor, tower: QueryTower) -> None:
         super().__init__()
-        self.register_buffer("known", known)
-        self.register_buffer("appeal", tower.attend(known)[:, 0])
+        self.register_buffer("kept", tower.history.of_items(known))
         self.tower = tower
         self.inputs = ("items", "events", "ages", "now") + (("attributes",) if len(tower.attributes) else ())
 
     def forward(
         self, items: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None = None
     ) -> Tensor:
-        latest = slice(-self.tower.max_history, None)
+        latest = slice(-self.tower.history.max_history, None)
         items = items[:, latest]
-        rows = items.clamp(min=0)
-        query: Tensor = self.tower(
-            self.known[rows], self.appeal[rows], items >= 0, events[:, latest], ages[:, latest], now, attributes
-        )
+        kept = self.kept[items.clamp(min=0)]
+        query: Tensor = self.tower(kept, items >= 0, events[:, latest], ages[:, latest], now, attributes)
         return query
 
 
@@ -219,9 +199,10 @@ class NewItem(ItemModule):
     def __init__(self, tower: ItemTower) -> None:
         super().__init__()
         self.tower = tower
+        self.vectors = tower.vectors
 
-    def forward(self, columns: Tensor, values: Tensor, labels: Tensor) -> Tensor:
-        return self.tower.of_content(columns, values, labels)
+    def forward(self, columns: Tensor, values: Tensor, labels: Tensor, vectors: Tensor | None = None) -> Tensor:
+        return self.tower.of_content(columns, values, labels, vectors)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -235,6 +216,10 @@ class TwoTower(NeuralModel):
 
     width: int = 64
     text_width: int = 64
+    text_model: str | None = None
+    history_tower: str = "attention"
+    blocks: int = 2
+    heads: int = 1
     dropout: float = 0.1
     id_dropout: float = 0.3
     temperature: float = 0.1
@@ -254,6 +239,10 @@ class TwoTower(NeuralModel):
         at_least(0, text_width=self.text_width, uniform_negatives=self.uniform_negatives)
         at_least(0.001, temperature=self.temperature)
         share(dropout=self.dropout, id_dropout=self.id_dropout)
+        one_of(HISTORY_TOWERS, history_tower=self.history_tower)
+        at_least(1, blocks=self.blocks, heads=self.heads)
+        if self.history_tower == "sequence" and self.width % self.heads:
+            raise ConfigError(f"heads: {self.heads} does not divide the width {self.width}")
 
     def item_vectors(self) -> NDArray[np.float32]:
         return self._vectors
@@ -263,13 +252,14 @@ class TwoTower(NeuralModel):
 
     def new_items(self) -> tuple[ItemModule, ItemReader, NDArray[np.int64]] | None:
         tower = self.network.items
-        if tower.from_text is None:
+        if tower.from_text is None and tower.from_vectors is None:
             return None
-        return NewItem(tower), item_reader(self.catalogue), np.flatnonzero((tower.id_rows == UNKNOWN).numpy())
+        reader = item_reader(self.catalogue, tower.vectors.shape[1])
+        return NewItem(tower), reader, np.flatnonzero((tower.id_rows == UNKNOWN).numpy())
 
     def _learn(self, log: InteractionLog, valid: Fold | None) -> None:
         counts = log.item_counts()
-        features = ItemFeatures.of(self.catalogue, self.text_width, self.seed)
+        features = ItemFeatures.of(self.catalogue, self.text_width, self.seed, self.text_model)
         self.candidates = (counts > 0) | features.known
         id_rows = np.where(counts > 0, (counts > 0).cumsum(), UNKNOWN)
         sizes = [max(len(values), 1) for _, values in log.attribute_names]
@@ -295,17 +285,31 @@ class TwoTower(NeuralModel):
     def _towers(
         self, features: ItemFeatures, id_rows: NDArray[np.int64], n_events: int, attribute_sizes: Sequence[int]
     ) -> Towers:
+        history: HistoryTower
+        if self.history_tower == "attention":
+            history = AttentionMean(max_history=self.max_history, width=self.width, n_events=n_events)
+        else:
+            history = EncodedSequence(
+                max_history=self.max_history,
+                width=self.width,
+                n_events=n_events,
+                blocks=self.blocks,
+                heads=self.heads,
+                dropout=self.dropout,
+            )
         return Towers(
             ItemTower(features, id_rows, self.width, self.dropout, self.id_dropout),
-            QueryTower(n_events, attribute_sizes, self.max_history, self.width, self.dropout),
+            QueryTower(history, attribute_sizes, self.width, self.dropout),
         )
 
     def _build(self, arrays: Arrays) -> nn.Module:
         sizes = tuple(len(arrays[f"items.tables.{column}.weight"]) for column in range(arrays["items.labels"].shape[1]))
-        features = ItemFeatures(arrays["items.text"], arrays["items.labels"], sizes, arrays["items.directions"])
+        given = (arrays[f"items.{name}"] for name in ("directions", "vectors"))
+        features = ItemFeatures(arrays["items.text"], arrays["items.labels"], sizes, *given)
         attributes = [name for name in arrays if name.startswith("queries.attributes.")]
         attribute_sizes = [len(arrays[f"queries.attributes.{column}.weight"]) for column in range(len(attributes))]
-        n_events = len(arrays["queries.event_weight.weight"])
+        events = "event_weight" if self.history_tower == "attention" else "encoder.events"
+        n_events = len(arrays[f"queries.history.{events}.weight"])
         return self._towers(features, arrays["items.id_rows"], n_events, attribute_sizes)
 
 

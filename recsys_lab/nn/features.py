@@ -13,6 +13,8 @@ from torch import Tensor
 from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.features import content_rows, content_space, entries
+from recsys_lab.data.text_vectors import catalogue_texts
+from serving_min.content import unit
 from serving_min.new_items import ItemReader
 
 PRICE_BUCKETS = 10
@@ -24,45 +26,54 @@ class ItemFeatures:
     """The catalogue's content by item code; a row of zeros where nothing is known.
 
     ``labels`` are codes of category, brand and price bucket, each below its entry of ``sizes``.
-    ``directions`` take the content of any item, C columns, to its ``text``.
+    ``directions`` take the content of any item, C columns, to its ``text``. ``vectors`` are what a sentence and
+    an image model make of it, side by side, each of length 1 or zeros.
     """
 
     text: NDArray[np.float32]  # [I, F], F = 0 where the shop has no content
     labels: NDArray[np.int64]  # [I, 3], 0 = unknown
     sizes: tuple[int, ...]
     directions: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [C, F]
+    vectors: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [I, V]
 
     @classmethod
-    def of(cls, catalogue: Catalogue, width: int, seed: int) -> ItemFeatures:
-        """``width`` is the largest F: content vectors are reduced to their main directions."""
+    def of(cls, catalogue: Catalogue, width: int, seed: int, text_model: str | None = None) -> ItemFeatures:
+        """``width`` is the largest F: content vectors are reduced to their main directions. ``text_model`` is the
+        folder of a sentence model, None = the catalogue's column ``text_vector``."""
         category, categories = catalogue.categories(columns.CATEGORY)
         brand, brands = catalogue.categories(columns.BRAND)
         price = price_buckets(catalogue.numbers(columns.PRICE))
         listed = entries(catalogue)
         content = content_rows(content_space(listed), listed)
         directions = main_directions(content, width, seed)
+        texts = catalogue_texts(catalogue, text_model)
         return cls(
             text=(content @ directions).astype(np.float32),
             labels=np.stack([category, brand, price], axis=1).astype(np.int64),
             sizes=(len(categories), len(brands), PRICE_BUCKETS + 1),
             directions=directions,
+            vectors=np.concatenate([texts, unit(catalogue.vectors(columns.IMAGE_VECTOR))], axis=1),
         )
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """Items that anything is known about, [I]."""
-        found: NDArray[np.bool_] = (self.labels > 0).any(axis=1) | (self.text != 0).any(axis=1)
-        return found
+        parts = (self.labels, self.text, self.vectors)
+        return np.logical_or.reduce([(part != 0).any(axis=1) for part in parts])
 
 
-def item_reader(catalogue: Catalogue) -> ItemReader:
-    """How the entry of a new item is read, if it is to mean what ``ItemFeatures.of`` this catalogue means."""
+def item_reader(catalogue: Catalogue, n_vectors: int) -> ItemReader:
+    """How the entry of a new item is read, if it is to mean what ``ItemFeatures.of`` this catalogue means, which gave
+    its items ``n_vectors`` numbers of sentence and image models."""
+    images = catalogue.vectors(columns.IMAGE_VECTOR).shape[1]
     prices = price_edges(catalogue.numbers(columns.PRICE))
     return ItemReader(
         content=content_space(entries(catalogue)),
         categories=tuple(catalogue.categories(columns.CATEGORY)[1]),
         brands=tuple(catalogue.categories(columns.BRAND)[1]),
         price_edges=None if prices is None else tuple(prices.tolist()),
+        text_vector=n_vectors - images,
+        image_vector=images,
     )
 
 

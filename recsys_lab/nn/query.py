@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from serving_min.manifest import EncoderInput
 
@@ -14,8 +14,17 @@ class QueryModule(nn.Module):
 
     inputs: tuple[EncoderInput, ...]
 
+    def over_vectors(self) -> QueryModule | None:
+        """The same graph without a table of items: it takes their ``vectors`` [B, T, D] as an input, zeros where padding
+        is. So a graph stays small however many items there are. None where it needs more than the served vectors.
+        """
+        return None
+
 
 class ItemModule(nn.Module):
     """The graph from what a catalogue says of a new item to its vector: ``forward`` takes ``columns`` [B, W],
-    ``values`` [B, W] and ``labels`` [B, 3], as ``serving_min.new_items.ItemReader`` reads them, and gives [B, D].
+    ``values`` [B, W] and ``labels`` [B, 3], as ``serving_min.new_items.ItemReader`` reads them, and gives [B, D]; where
+    the model was trained with vectors of sentence or image models, also ``vectors`` [B, V].
     """
+
+    vectors: Tensor  # [I, V] those of the catalogue's items

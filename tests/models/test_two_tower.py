@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,19 @@ class TestTwoTower(RecommenderConformance):
     settings = SMALL
 
 
-@pytest.mark.parametrize("columns", [["title", "text"], ["category"], ["brand"], ["price"]])
+class TestTwoTowerOfSequences(RecommenderConformance):
+    model = TwoTower
+    settings = {**SMALL, "history_tower": "sequence", "blocks": 1}
+
+
+@pytest.mark.parametrize(
+    "columns", [["title", "text"], ["category"], ["brand"], ["price"], ["text_vector"], ["image_vector"]]
+)
 def test_a_cold_item_is_placed_by_whatever_is_known(columns: list[str]) -> None:
     """Nobody touched the last two items; whoever likes tea gets the tea of the two."""
-    catalogue = Catalogue(colours().frame[["item_id", *columns]])
+    seen = [[3.0, 0.5] if code % 2 == 0 else [0.5, 3.0] for code in range(ITEMS)]
+    frame = colours().frame.assign(text_vector=seen, image_vector=seen)
+    catalogue = Catalogue(frame[["item_id", *columns]])
     model = TwoTower(**{**SMALL, "id_dropout": 0.3}).fit(checkerboard(), catalogue=catalogue)
     assert model.candidates.all()
     only_cold = np.arange(ITEMS) >= TOUCHED
@@ -51,8 +61,8 @@ def test_vectors_have_length_one() -> None:
     np.testing.assert_allclose(np.linalg.norm(model.item_vectors(), axis=1), 1, rtol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def by_context() -> TwoTower:
+@pytest.fixture(scope="module", params=["attention", "sequence"])
+def by_context(request: pytest.FixtureRequest) -> TwoTower:
     """After item 0 come, at random: 1 for user attribute 1 and 2 for 2 by day, 3 for everybody by night."""
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(300), 2)
@@ -66,7 +76,7 @@ def by_context() -> TwoTower:
         attributes=attributes,
         attribute_names=(("plan", ("", "free", "paid")),),
     )
-    return TwoTower(**{**SMALL, "max_epochs": 15}).fit(log)
+    return TwoTower(**{**SMALL, "max_epochs": 15}, history_tower=request.param).fit(log)
 
 
 def context_queries() -> Queries:
@@ -102,7 +112,28 @@ def test_padding_never_changes_the_answer(by_context: TwoTower) -> None:
     torch.testing.assert_close(module(**inputs), plain)
 
 
-@pytest.mark.parametrize("settings", [{"width": 0}, {"temperature": 0.0}, {"max_epochs": 0}, {"id_dropout": -1.0}])
-def test_settings_that_cannot_work_are_refused(settings: dict[str, float]) -> None:
+def test_the_order_of_events_is_the_sequence_tower_s_alone() -> None:
+    """After 0, 1 comes 2 and after 1, 0 comes 3: what a mean of the two with weights by place can hardly tell apart."""
+    rng = np.random.default_rng(0)
+    turned = rng.random(300) < 0.5
+    pairs = np.where(turned[:, None], [1, 0, 3], [0, 1, 2])
+    log = InteractionLog.from_events(np.repeat(np.arange(300), 3), pairs.ravel(), np.tile(np.arange(3) * DAY, 300))
+    settings = {**SMALL, "max_epochs": 15, "history_tower": "sequence", "blocks": 1}
+    lists = TwoTower(**settings).fit(log).recommend(ask([[0, 1], [1, 0]]), 1)
+    assert lists.items[:, 0].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"width": 0},
+        {"temperature": 0.0},
+        {"max_epochs": 0},
+        {"id_dropout": -1.0},
+        {"history_tower": "mean"},
+        {"heads": 3, "history_tower": "sequence"},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         TwoTower(**settings)

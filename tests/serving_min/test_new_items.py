@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from serving_min.content import ContentSpace, Entry, words_of
+from serving_min.errors import RequestError
 from serving_min.new_items import ItemReader
 
 SPACE = ContentSpace(
@@ -45,3 +46,29 @@ def test_the_reader_pads_rows_and_codes_labels() -> None:
     assert found["columns"].tolist() == [[1, 5, -1], [1, 0, 6], [-1, -1, -1]]
     np.testing.assert_allclose((found["values"] ** 2).sum(axis=1), [1, 1, 0], rtol=1e-6)
     assert reader.read([])["labels"].shape == (0, 3)
+
+
+def test_vectors_of_other_models_stand_side_by_side() -> None:
+    """Each part has length 1; what an entry lacks is zeros."""
+    reader = ItemReader(SPACE, ("",), ("",), None, text_vector=2, image_vector=3)
+    entries = [Entry(title="tea", text_vector=(3.0, 4.0), image_vector=(0.0, 2.0, 0.0)), Entry(brand="x")]
+    np.testing.assert_allclose(reader.read(entries)["vectors"], [[0.6, 0.8, 0, 1, 0], [0, 0, 0, 0, 0]], rtol=1e-6)
+
+
+def test_a_model_without_vectors_ignores_them() -> None:
+    reader = ItemReader(SPACE, ("",), ("",), None)
+    assert "vectors" not in reader.read([Entry(title="tea", text_vector=(1.0,))])
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        (Entry(title="tea"), "text_vector: missing for 'tea'; send the 2 numbers"),
+        (Entry(text_vector=(1.0,)), "text_vector: 1 numbers; this model was trained with 2"),
+        (Entry(image_vector=(1.0, math.nan, 0.0)), "image_vector: .* all of them finite"),
+    ],
+)
+def test_a_vector_that_does_not_fit_is_refused(entry: Entry, complaint: str) -> None:
+    reader = ItemReader(SPACE, ("",), ("",), None, text_vector=2, image_vector=3)
+    with pytest.raises(RequestError, match=complaint):
+        reader.read([entry])
