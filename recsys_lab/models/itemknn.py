@@ -63,7 +63,7 @@ class ItemKNN(TableModel):
         squares = np.bincount(by_user.indices, weights=np.square(by_user.data), minlength=train.n_items)
         lengths = np.sqrt(squares).astype(np.float32)
         gram = gram_where_dense_pays(by_user)
-        by_item = by_user.T.tocsr() if gram is None else None
+        by_item: Any = by_user.T.tocsr() if gram is None else None
         blocks = []
         for start in range(0, train.n_items, ITEMS_PER_BLOCK):
             block = slice(start, start + ITEMS_PER_BLOCK)
