@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.composite import Composite
 from serving_min.items import Items, Labels
 from serving_min.rerank.found import Codes
+from serving_min.vectors import Vectors
 
-Vectors = NDArray[np.float32]
+if TYPE_CHECKING:
+    from serving_min.bundle import Bundle
+
 BAR = "|"  # between the categories of an item that has several
 
 
@@ -23,7 +28,14 @@ class Facts:
 
     items: Items
     popularity: NDArray[np.float32]
-    vectors: Callable[[Codes], Vectors] | None = None
+    vectors: Callable[[Codes], NDArray[np.float32]] | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Facts:
+        """Of a hybrid or a ranker, the vectors are those of its first member that has some."""
+        members = bundle.model.members if isinstance(bundle.model, Composite) else (bundle.model,)
+        vectors = next((member.of for member in members if isinstance(member, Vectors)), None)
+        return cls(bundle.items, bundle.popularity, vectors)
 
     @cached_property
     def mix(self) -> CategoryMix | None:
