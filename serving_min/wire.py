@@ -44,7 +44,7 @@ def json_response(content: object, status: int = 200, headers: dict[str, str] | 
     return Response(encoded, status, headers, "application/json")
 
 
-def _problem(status: int, what: str, **headers: str) -> Response:
+def problem(status: int, what: str, **headers: str) -> Response:
     return json_response(Problem(what), status, headers)
 
 
@@ -56,31 +56,31 @@ def _on_http(request: Request, error: Exception) -> Response:
         what = f"no route {request.url.path}; see /docs"
     if refusal.status_code == 405:
         what = f"{request.url.path} does not take {request.method}; use {headers.get('Allow')}"
-    return _problem(refusal.status_code, what, **headers)
+    return problem(refusal.status_code, what, **headers)
 
 
 def _on_no_json(_: Request, error: Exception) -> Response:
-    return _problem(422, f"the body is not JSON: {error}")
+    return problem(422, f"the body is not JSON: {error}")
 
 
 def _on_unfit(_: Request, error: Exception) -> Response:
-    return _problem(422, str(error))
+    return problem(422, str(error))
 
 
 def _on_unknown_surface(_: Request, error: Exception) -> Response:
-    return _problem(404, str(error))
+    return problem(404, str(error))
 
 
 def _on_busy(_: Request, error: Exception) -> Response:
-    return _problem(503, str(error), **{"Retry-After": "1"})
+    return problem(503, str(error), **{"Retry-After": "1"})
 
 
 def _on_gone(_: Request, __: Exception) -> Response:
-    return _problem(400, "the body ended too soon")  # nobody is there to read it, but it is no bug to log
+    return problem(400, "the body ended too soon")  # nobody is there to read it, but it is no bug to log
 
 
 def _on_bug(_: Request, __: Exception) -> Response:
-    return _problem(500, "internal error; the server's log has the traceback")
+    return problem(500, "internal error; the server's log has the traceback")
 
 
 PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {

@@ -1,0 +1,75 @@
+"""Middleware: nobody gets past without a key that may do what is asked, nor too often."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import ceil
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving_min.keys import Key, Keys, Role
+from serving_min.limits import Bucket
+from serving_min.wire import problem
+
+OPEN = {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/tracker.js"}  # no secrets; probes have no key
+EVENTS = "/v1/events"
+ADMINS = ("/admin", "/v1/users")
+KEY = "key"  # in the request's scope
+
+
+def role_for(path: str) -> Role | None:
+    """The role that a path asks for; None where everybody may. A route that nobody thought of asks for "read"."""
+    if path in OPEN:
+        return None
+    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in ADMINS):
+        return "admin"
+    return "events" if path == EVENTS else "read"
+
+
+class Guard:
+    """A key comes as ``Authorization: Bearer KEY``; beacons of a web page cannot send that, so ``/v1/events?key=KEY``
+    works too, for keys that may do nothing else. Without a (known) key 401, without the role 403, beyond the key's
+    rate 429 with ``Retry-After``."""
+
+    def __init__(self, app: ASGIApp, keys: Keys, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.app, self.keys = app, keys
+        self._buckets = {
+            key.name: Bucket(key.rate, key.burst or max(1.0, key.rate), clock=clock)
+            for key in keys.keys
+            if key.rate is not None
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        role = role_for(scope["path"]) if scope["type"] == "http" else None
+        refusal = None if role is None else self._refusal(scope, role)
+        await (self.app if refusal is None else refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope, role: Role) -> Response | None:
+        key = self._key(scope)
+        if key is None:
+            what = "give a key that this server knows: `Authorization: Bearer KEY`"
+            return problem(401, what, **{"WWW-Authenticate": "Bearer"})
+        if not key.may(role):
+            return problem(403, f"the key {key.name!r} may not do this; it takes the role {role!r}")
+        if wait := self._wait(key):
+            what = f"the key {key.name!r} asks more than {key.rate:g} times a second"
+            return problem(429, what, **{"Retry-After": str(ceil(wait))})
+        scope[KEY] = key.name
+        return None
+
+    def _key(self, scope: Scope) -> Key | None:
+        scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self.keys.find(secret.strip())
+        if scope["path"] == EVENTS and (given := parse_qs(scope["query_string"].decode("latin-1")).get("key")):
+            found = self.keys.find(given[0])
+            return found if found is not None and found.public else None
+        return None
+
+    def _wait(self, key: Key) -> float:
+        bucket = self._buckets.get(key.name)
+        return 0.0 if bucket is None else bucket.take()
