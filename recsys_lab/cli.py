@@ -14,6 +14,7 @@ from recsys_lab.errors import ConfigError, RecsysLabError
 
 if TYPE_CHECKING:
     from recsys_lab.config import Config
+    from serving_min.releases import Registry, Release
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
@@ -31,6 +32,8 @@ Overrides = Annotated[
 ]
 ConfDir = Annotated[Path | None, typer.Option(help="A folder of your own that adds to the groups of conf/.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable JSON on stdout, and nothing else there.")]
+
+RegistryFolder = Annotated[Path | None, typer.Option(help="The folder with releases.jsonl; paths.bundles by default.")]
 
 
 @data_app.command("prepare")
@@ -196,6 +199,38 @@ def serve(
 
 
 @app.command()
+def promote(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    registry: RegistryFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Make a bundle the live one, after verifying it: servers of the registry take it when they reload."""
+    release = _registry(registry).promote(bundle)
+    return _print_json(_fields(release)) if as_json else _print(f"live: {release.name} {release.version}")
+
+
+@app.command()
+def rollback(registry: RegistryFolder = None, as_json: Json = False) -> None:
+    """Make the release before the live one live again."""
+    release = _registry(registry).rollback()
+    return _print_json(_fields(release)) if as_json else _print(f"live: {release.name} {release.version}")
+
+
+@app.command()
+def releases(registry: RegistryFolder = None, as_json: Json = False) -> None:
+    """List what was promoted and rolled back, newest first."""
+    found = _registry(registry).history()[::-1]
+    if as_json:
+        return _print_json([_fields(release) for release in found])
+    if not found:
+        return _print("nothing was released yet; `recsys-lab promote BUNDLE` does")
+    table = _table("when", "what", "name", "version", "bundle")
+    for release in found:
+        table.add_row(release.at, release.action, release.name, release.version, release.bundle)
+    return _print(table)
+
+
+@app.command()
 def recommend(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     history: Annotated[str, typer.Option(help="Item ids, oldest first, separated by commas.")] = "",
@@ -281,6 +316,19 @@ def _config_of_bundle(config: Config, folder: Path, metrics: dict[str, Any] | No
         if run.fingerprints == {name: getattr(fingerprints, name) for name in run.fingerprints}:
             return Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
     return config
+
+
+def _registry(folder: Path | None) -> Registry:
+    from serving_min.releases import Registry
+
+    return Registry(folder or _config(None, None).path("bundles"))
+
+
+def _fields(release: Release) -> dict[str, Any]:
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(release)
+    return fields
 
 
 def _console() -> Any:

@@ -4,6 +4,7 @@ ServingError
 ├── BundleError          the bundle is damaged, incomplete or of a newer format: it is not loaded
 ├── RequestError         the request cannot be answered as it is: HTTP 422
 ├── UnknownSurfaceError  the bundle has no such surface: HTTP 404
+├── ReleaseError         the registry has no such release, or its bundle has changed since
 ├── BusyError            more requests wait than can be answered in time: HTTP 503
 └── StartError           the server cannot listen where it was told to
 """
@@ -22,6 +23,10 @@ class RequestError(ServingError):
 
 
 class UnknownSurfaceError(ServingError):
+    pass
+
+
+class ReleaseError(ServingError):
     pass
 
 
