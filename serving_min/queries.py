@@ -112,14 +112,13 @@ class Queries:
         """
         recent = self.last(length)
         width = max(1, int(recent.lengths.max(initial=0)))
-        rows = recent.rows
-        columns = np.arange(len(recent.items)) + np.repeat(width - recent.offsets[1:], recent.lengths)
+        real = np.arange(width) >= width - recent.lengths[:, None]  # in the order of the events, row by row
         items = np.full((len(self), width), PADDING, np.int64)
         events = np.full((len(self), width), PADDING, np.int64)
         ages = np.zeros((len(self), width), np.float32)
-        items[rows, columns] = recent.items
-        events[rows, columns] = recent.events
-        ages[rows, columns] = np.maximum(recent.now[rows] - recent.times, 0)
+        items[real] = recent.items
+        events[real] = recent.events
+        ages[real] = np.maximum(np.repeat(recent.now, recent.lengths) - recent.times, 0)
         return {
             "items": items,
             "events": events,

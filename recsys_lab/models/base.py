@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from serving_min.new_items import ItemReader
 
 Arrays = dict[str, NDArray[Any]]
-SCORES_PER_BLOCK = 1 << 24  # 64 MiB of float32 scores at a time
+SCORES_PER_BLOCK = 1 << 21  # 8 MiB of float32 scores at a time stay in the processor's cache
+EVENTS_PER_BATCH = 1 << 14  # encoded at once, padding included
 
 
 class Recommender(ABC):
@@ -96,7 +97,8 @@ class Recommender(ABC):
         order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
         order = order[allowed[order]]
         blocks = []
-        for _, block in queries.batches(max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))):
+        by_length = np.argsort(queries.lengths, kind="stable")  # a block of like lengths is padded little
+        for _, block in queries.take(by_length).batches(max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))):
             scores = self.score_within(block, allowed, exclude_seen=exclude_seen)
             barred = [
                 block.items[start:end] if exclude_seen else block.items[:0]
@@ -105,10 +107,11 @@ class Recommender(ABC):
             blocks.append(fill(top_k(scores, k), order, self.popularity, barred))
         if not blocks:
             return top_k(np.zeros((0, len(self.popularity)), np.float32), k)
+        place = np.argsort(by_length)
         return TopK(
-            np.concatenate([block.items for block in blocks]),
-            np.concatenate([block.scores for block in blocks]),
-            np.concatenate([block.filled for block in blocks]),
+            np.concatenate([block.items for block in blocks])[place],
+            np.concatenate([block.scores for block in blocks])[place],
+            np.concatenate([block.filled for block in blocks])[place],
         )
 
     @abstractmethod
@@ -121,7 +124,7 @@ class Recommender(ABC):
         if not allowed.all():
             scores[:, ~allowed] = -np.inf
         if exclude_seen:
-            scores[queries.rows, queries.items] = -np.inf
+            np.put(scores, queries.rows * scores.shape[1] + queries.items, -np.inf)
         return scores
 
     def refit(self, train: InteractionLog, catalogue: Catalogue | None = None, *, folder: Path | None = None) -> Self:
@@ -244,18 +247,22 @@ class VectorModel(Recommender):
         scores[(queries.lengths == 0) | ~speaks(vectors)] = -np.inf
         return scores
 
-    def encode(self, queries: Queries, batch_size: int = 128) -> NDArray[np.float32]:
-        """Query vectors [Q, D], batched by length, so that little is padded."""
+    def encode(self, queries: Queries) -> NDArray[np.float32]:
+        """Query vectors [Q, D]; what is encoded at once has about one length, so that little is padded."""
         import torch
 
         module = self.query_module().eval()
         vectors = np.zeros((len(queries), self.item_vectors().shape[1]), np.float32)
-        order = np.argsort(queries.lengths, kind="stable")
+        lengths = np.clip(queries.lengths, 1, self.max_history)
+        longest_first, start = np.argsort(-lengths, kind="stable"), 0
         with torch.inference_mode():
-            for block, batch in queries.take(order).batches(batch_size):
-                padded = batch.padded(self.max_history)
+            while start < len(queries):
+                size = max(1, EVENTS_PER_BATCH // int(lengths[longest_first[start]]))
+                rows = longest_first[start : start + size]
+                padded = queries.take(rows).padded(self.max_history)
                 inputs = [torch.from_numpy(padded[name]) for name in module.inputs]
-                vectors[order[block]] = module(*inputs).numpy()
+                vectors[rows] = module(*inputs).numpy()
+                start += size
         return vectors
 
 

@@ -52,7 +52,8 @@ class FoldIn(QueryModule):
         counts = (ordered != before).to(self.vectors.dtype)  # 1 for the first of equal items; padding sorts first
         ridge = self.regularization * (counts.sum(dim=1, keepdim=True) + self.unobserved) ** self.frequency_scaling
         scale = torch.rsqrt(self.spectrum + ridge)  # [B, D] M^-½
-        seen = self.vectors[ordered.clamp(min=0)] * scale[:, None, :] * counts[:, :, None]  # [B, T, D]
+        known = nn.functional.embedding(ordered.clamp(min=0), self.vectors)  # [B, T, D]
+        seen = known * scale[:, None, :] * counts[:, :, None]
 
         z = torch.zeros_like(scale)
         residual = seen.sum(dim=1)  # [B, D]

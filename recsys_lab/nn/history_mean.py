@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys_lab.nn.query import QueryModule
 
@@ -28,5 +28,6 @@ class HistoryMean(QueryModule):
         recent = items[:, -self.max_history :]  # [B, T]
         real = (recent >= 0).to(self.vectors.dtype)  # [B, T]
         count = real.sum(dim=1, keepdim=True)
-        total = (real[:, None, :] @ self.vectors[recent.clamp(min=0)]).squeeze(1)  # [B, D]
+        known = nn.functional.embedding(recent.clamp(min=0), self.vectors)  # [B, T, D]
+        total = (real[:, None, :] @ known).squeeze(1)  # [B, D]
         return torch.cat([total / count.clamp(min=1), count.clamp(max=1)], dim=1)

@@ -30,5 +30,6 @@ class RecencyMean(QueryModule):
         length = recent.shape[1]
         newer = (length - 1) - torch.arange(length, device=items.device)  # events after each place
         weights = torch.exp2(-newer.to(self.vectors.dtype) / self.half_life) * (recent >= 0)  # [B, T]
-        total = (weights[:, None, :] @ self.vectors[recent.clamp(min=0)]).squeeze(1)  # [B, D]
+        known = nn.functional.embedding(recent.clamp(min=0), self.vectors)  # [B, T, D]
+        total = (weights[:, None, :] @ known).squeeze(1)  # [B, D]
         return nn.functional.normalize(total, dim=1)
