@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from serving_min.rerank import NOTHING, TopK
 
 Codes = NDArray[np.int32]
+FEW = 100  # one item of so many allowed: to look for each of them is quicker than to ask all
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,13 @@ class Bounds:
         return inside
 
     def places(self, codes: Codes) -> NDArray[np.int64]:
-        """Where in ``codes``, which ascend, those inside the bounds stand; costs little if they are ``among`` few."""
-        if self.among is None:
+        """Where in ``codes``, which ascend, those inside the bounds stand; costs little if few are allowed."""
+        few = self.among
+        if few is None and self.allowed is not None and FEW * np.count_nonzero(self.allowed) < len(self.allowed):
+            few = np.flatnonzero(self.allowed).astype(np.int32)
+        if few is None:
             return np.flatnonzero(self.within(codes))
-        places = _found(codes, self.among)
+        places = _found(codes, few)
         return places[replace(self, among=None).within(codes[places])]
 
 

@@ -17,6 +17,26 @@ def test_within(codes: np.ndarray, barred: list[int], allowed: list[bool] | None
     assert inside.tolist() == [code not in barred and (allowed is None or allowed[code]) for code in codes]
 
 
+few = st.none() | st.lists(st.integers(0, 499), unique=True, max_size=6).map(sorted)
+
+
+@given(
+    codes=st.sets(st.integers(0, 499), max_size=60).map(sorted),
+    barred=st.lists(st.integers(0, 499), max_size=5),
+    allowed=few,
+    among=few,
+)
+def test_places_of_few_and_of_many(
+    codes: list[int], barred: list[int], allowed: list[int] | None, among: list[int] | None
+) -> None:
+    """Up to 4 of 500 allowed are looked for one by one, from 5 on all codes are asked."""
+    mask = None if allowed is None else np.isin(np.arange(500), allowed)
+    bounds = Bounds(3, np.array(barred, np.int32), mask, None if among is None else np.array(among, np.int32))
+    inside = [code for code in codes if code not in barred]
+    inside = [code for code in inside if (allowed is None or code in allowed) and (among is None or code in among)]
+    assert [codes[place] for place in bounds.places(np.array(codes, np.int32))] == inside
+
+
 @given(codes=codes, k=st.integers(1, 25), data=st.data())
 def test_best_of_is_top_k_of_the_whole_row(codes: np.ndarray, k: int, data: st.DataObject) -> None:
     levels = st.sampled_from([-1.0, 0.0, 0.5, 2.0])  # few of them, so that many tie
