@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -22,17 +22,20 @@ MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category t
 
 @dataclass(frozen=True)
 class Asked:
-    """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun."""
+    """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun;
+    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade."""
 
     request: Request
     surface: str
     until: float | None = None
+    dismissed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Ask:
     """``histories`` by what a retriever may be asked of; ``given`` are the request's items, as they
-    came, and their scores."""
+    came, and their scores. Retrievers look within ``look``, which is as wide as the rules want; the list is to
+    be within ``bounds``."""
 
     asked: Asked
     surface: Surface
@@ -40,6 +43,7 @@ class Ask:
     histories: Mapping[str, KnownHistory]
     given: Mapping[int, float | None]
     bounds: Bounds
+    look: Bounds
 
     @property
     def request(self) -> Request:
@@ -79,7 +83,8 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     if request.exclude_seen if request.exclude_seen is not None else exclude:
         barred.update(history.items)
     allowed = items.allowed(request.filters, now)
-    return Ask(asked, surface, now, histories, given, Bounds(request.wanted, _codes(barred), allowed, among))
+    bounds = Bounds(request.wanted, _codes(barred), allowed, among)
+    return Ask(asked, surface, now, histories, given, bounds, look=bounds)
 
 
 def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str, int]) -> KnownHistory:

@@ -1,10 +1,8 @@
-"""History → encode → retrieve → filter → blend → fill → items. No HTTP here, so the lab uses it too."""
+"""History → encode → retrieve → filter → join → rules → fill → items. No HTTP here, so the lab uses it too."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,34 +13,39 @@ from serving_min.asks import Ask, Asked, understand, with_likes
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
-from serving_min.history import to_queries
-from serving_min.joining import Lists, given_order, joined
+from serving_min.joining import joined
 from serving_min.messages import Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
-from serving_min.rerank import NOTHING, TopK, top_k
+from serving_min.rerank import TopK, top_k
+from serving_min.rerank.exploration import seed_of
+from serving_min.rerank.facts import Facts
+from serving_min.rerank.fading import faded
+from serving_min.rerank.found import Found, Ranked
+from serving_min.rerank.reranker import Reranker
+from serving_min.retrieval import Findings, Retrieval
 from serving_min.sources import sources
-from serving_min.surfaces import GIVEN, MODEL, RECOMMEND
+from serving_min.surfaces import MODEL, RECOMMEND
 
-LOG = logging.getLogger(__name__)
 NO_CODES = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True)
 class Served:
-    """An answer, and what only the server's own log should know of it: the item codes and their scores."""
+    """An answer, and what only the server's own log should know of it: all candidates that were scored, and the
+    places' propensities. The first of ``ranked`` are the answer's items."""
 
     answer: Answer
-    asked: Asked
-    codes: NDArray[np.int32]  # [k]
-    scores: NDArray[np.float32]  # [k]
+    ask: Ask
+    found: Found
+    ranked: Ranked
 
 
 class Engine:
     """Answers from one bundle. Holds no state between calls, so threads may share it.
 
     ``clock`` gives epoch seconds for requests that do not say when they are asked, ``timer`` the seconds that
-    deadlines are counted in.
+    deadlines are counted in. Raises BundleError when a surface's rules do not fit the items.
     """
 
     def __init__(
@@ -50,9 +53,11 @@ class Engine:
     ) -> None:
         self.bundle = bundle
         self.clock = clock
-        self.timer = timer
         self.popularity = Popularity(bundle.popularity, bundle.candidates)
         self.sources = sources(bundle, self.popularity)
+        self.retrieval = Retrieval(self.sources, bundle.manifest.history, timer)
+        facts = Facts.of(bundle)
+        self.rerankers = {name: Reranker(surface.rules, facts) for name, surface in bundle.surfaces.items()}
 
     def own_this_thread(self) -> None:
         """Keep FAISS to one thread in the calling thread: its setting holds in no other, and more only spin."""
@@ -79,8 +84,7 @@ class Engine:
         A retriever that fails, or whose turn comes after the deadline, is silent: the fallback speaks then.
         """
         asks = [self._understood(one) for one in asked]
-        found, failures = self._retrieved(asks)
-        return [self._served(ask, lists, failure) for ask, lists, failure in zip(asks, found, failures, strict=True)]
+        return [self._served(ask, found) for ask, found in zip(asks, self.retrieval.find(asks), strict=True)]
 
     def rank(
         self,
@@ -120,74 +124,58 @@ class Engine:
         liking = replace(asked, request=with_likes(asked.request, items, self.popularity.order))
         now = int(self.clock()) if asked.request.now is None else asked.request.now
         surface = self.bundle.surfaces[asked.surface]
-        return understand(liking, surface, items, manifest.history, now=now, keep=not manifest.policy.exclude_seen)
+        ask = understand(liking, surface, items, manifest.history, now=now, keep=not manifest.policy.exclude_seen)
+        look = self.rerankers[asked.surface].asks(ask.bounds, now)
+        return replace(ask, look=replace(look, k=max(look.k, surface.rules.depth)) if asked.dismissed else look)
 
-    def _retrieved(self, asks: Sequence[Ask]) -> tuple[list[dict[int, TopK]], list[Fallback | None]]:
-        """What each ask's retrievers found, and why some could not look. One call of each source, for all of them."""
-        found: list[dict[int, TopK]] = [{} for _ in asks]
-        failures: list[Fallback | None] = [None] * len(asks)
-        calls: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for row, ask in enumerate(asks):
-            for place, asked in enumerate(ask.surface.retrievers):
-                if asked.source == GIVEN:
-                    found[row][place] = given_order(ask)
-                else:
-                    calls[asked.source].append((row, place))
-        for source, places in calls.items():
-            now = self.timer()
-            late = {row for row, _ in places if (until := asks[row].asked.until) is not None and now > until}
-            for row in late:
-                failures[row] = "the deadline has passed"
-            places = [(row, place) for row, place in places if row not in late]
-            try:
-                lists = self._asked(source, asks, places)
-            except Exception:
-                LOG.exception("%s failed", source)
-                for row, _ in places:
-                    failures[row] = "the model failed"
-                continue
-            for (row, place), best in zip(places, lists, strict=True):
-                found[row][place] = best
-        return found, failures
-
-    def _asked(self, source: str, asks: Sequence[Ask], places: Sequence[tuple[int, int]]) -> list[TopK]:
-        if not places:
-            return []
-        histories = [asks[row].histories[asks[row].surface.retrievers[place].of] for row, place in places]
-        bounds = [
-            asks[row].bounds
-            if len(asks[row].surface.retrievers) == 1
-            else replace(asks[row].bounds, k=max(asks[row].bounds.k, asks[row].surface.depth))
-            for row, _ in places
-        ]
-        return self.sources[source].best(to_queries(histories, self.bundle.manifest.history), bounds)
-
-    def _served(self, ask: Ask, lists: Lists, failure: Fallback | None) -> Served:
-        names = [asked.source for asked in ask.surface.retrievers]
-        best, speakers = joined(ask, lists)
-        spoken = int((best.items[0] != NOTHING).sum())
-        reasons = [names[place] for place in speakers[:spoken]]
-        for fallback in ask.surface.fallback:
-            kin = self._kin(ask) if fallback == "category" else None
-            if kin is not None or fallback == "popular":
-                best = self.popularity.filled(best, ask.bounds, kin)
-            present = int((best.items[0] != NOTHING).sum())
-            reasons += ["popular in category" if fallback == "category" else "popular"] * (present - len(reasons))
+    def _served(self, ask: Ask, findings: Findings) -> Served:
+        k, silence = ask.bounds.k, ask.silence
+        found = self._found(ask, ask.look, findings)
         silent: Fallback | None = None
-        if not spoken and self.bundle.model is not None and names:
+        if self.bundle.model is not None and ask.surface.retrievers and (not len(found) or found.filled[0]):
             silent = "the model has no opinion"
+        ranked = Ranked(found.codes[:k], found.scores[:k], found.filled[:k], [*found.reasons[:k]], np.ones(k))
+        if ask.asked.dismissed or not ask.surface.rules.idle:
+            reranker = self.rerankers[ask.asked.surface]
+            codes = self.bundle.items.codes
+            known = {codes[item]: share for item, share in ask.asked.dismissed.items() if item in codes}
+            found = faded(found, known, reranker.facts)
+            ranked = reranker.rank(
+                found,
+                ask.look,
+                k,
+                now=ask.now,
+                seed=seed_of(ask.request.request_id or ""),
+                history=np.array(ask.histories["history"].items, np.int32),
+                more=lambda bounds: self._again(ask, bounds),
+            )
         manifest = self.bundle.manifest
         answer = Answer(
-            items=self._shown(best, reasons, ask),
+            items=self._shown(ranked, ask),
             request_id=ask.request.request_id or "",
             surface=ask.asked.surface,
             model=manifest.name,
             model_version=manifest.version,
-            fallback=failure or ask.silence or silent,
+            fallback=findings.failure or silence or silent,
             unknown_items=ask.unknown_items,
             unknown_events=ask.histories["history"].unknown_events,
         )
-        return Served(answer, ask.asked, best.items[0], best.scores[0])
+        return Served(answer, ask, found, ranked)
+
+    def _again(self, ask: Ask, bounds: Bounds) -> Found:
+        """What one more look finds within other bounds."""
+        return self._found(ask, bounds, self.retrieval.find([replace(ask, look=bounds)])[0])
+
+    def _found(self, ask: Ask, bounds: Bounds, findings: Findings) -> Found:
+        """The retrievers' lists as one, best first, and the fallbacks behind."""
+        best, reasons = joined(ask.surface, findings.lists, bounds.k)
+        for fallback in ask.surface.fallback:
+            kin = self._kin(ask) if fallback == "category" else None
+            if kin is not None or fallback == "popular":
+                best = self.popularity.filled(best, bounds, kin)
+                name = "popular" if kin is None else "popular in category"
+                reasons += [name] * (best.present(0) - len(reasons))
+        return Found.of(best, 0, reasons)
 
     def _kin(self, ask: Ask) -> NDArray[np.bool_] | None:
         """The items of the categories that the request is about: its page's item's, its cart's, or those it likes."""
@@ -198,15 +186,13 @@ class Engine:
         wanted = [name for name in map(labels.of, about) if name is not None] or ask.request.liked.categories
         return labels.among(wanted) if wanted else None
 
-    def _shown(self, best: TopK, reasons: Sequence[str], ask: Ask) -> list[Recommendation]:
+    def _shown(self, ranked: Ranked, ask: Ask) -> list[Recommendation]:
         items = self.bundle.items
         shown = [
-            Recommendation(id=items.ids[code], score=float(f"{score:.6g}"), reason=reason, **items.description(code))
-            for code, score, reason in zip(best.items[0].tolist(), best.scores[0].tolist(), reasons, strict=False)
-            if code != NOTHING
+            Recommendation(id=items.ids.at(code), score=float(f"{score:.6g}"), reason=reason, **items.description(code))
+            for code, score, reason in zip(ranked.codes.tolist(), ranked.scores.tolist(), ranked.reasons, strict=True)
         ]
         if ask.request.items:  # whoever wants items ordered gets all of them back, the unknown ones last
-            known = items.codes
-            unknown = [item for item in ask.request.given if item not in known]
-            shown += [Recommendation(item, 0.0, "unknown") for item in unknown[: ask.request.wanted - len(shown)]]
+            unknown = [item for item in ask.request.given if item not in items.codes]
+            shown += [Recommendation(item, 0.0, "unknown") for item in unknown[: ask.bounds.k - len(shown)]]
         return shown

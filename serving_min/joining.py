@@ -9,27 +9,29 @@ import numpy as np
 from serving_min.asks import Ask
 from serving_min.blend import shares
 from serving_min.bounds import best_of, no_opinion
-from serving_min.opinions import Opinion
-from serving_min.rerank import NOTHING, TopK
+from serving_min.opinions import Opinions
+from serving_min.rerank import TopK
+from serving_min.surfaces import Surface
 
 Lists = Mapping[int, TopK]  # by the place of the retriever in its surface; those that failed are not there
 LEAST = 1e-3  # of the top's share, for the worst of the given items: it was found, after all
 
 
-def joined(ask: Ask, lists: Lists) -> tuple[TopK, list[int]]:
-    """The list [1, k], and for each of its places which retriever spoke for the item most."""
-    surface, k = ask.surface, ask.bounds.k
-    if len(surface.retrievers) <= 1:
-        return lists.get(0, no_opinion(k)), [0] * k
+def joined(surface: Surface, lists: Lists, k: int) -> tuple[TopK, list[str]]:
+    """The list [1, k], and for each of its items the source that spoke for it most."""
+    names = [asked.source for asked in surface.retrievers]
+    if len(names) <= 1:
+        best = lists.get(0, no_opinion(k))
+        return best, names * best.present(0)
     silent = no_opinion(1)
-    opinions = [Opinion.of(lists.get(place, silent), 0) for place in range(len(surface.retrievers))]
-    codes, said = shares(opinions, surface.by, surface.smoothing)
+    opinions = [Opinions.of(lists.get(place, silent)) for place in range(len(names))]
+    _, codes, said = shares(opinions, surface.by, surface.smoothing)
     if not len(codes):
-        return no_opinion(k), [0] * k
+        return no_opinion(k), []
     said *= [asked.weight for asked in surface.retrievers]
     best = best_of(codes, said.sum(axis=1).astype(np.float32), k)
-    places = codes.searchsorted(best.items[0, best.items[0] != NOTHING])
-    return best, said[places].argmax(axis=1).tolist()
+    speakers = said[codes.searchsorted(best.items[0, : best.present(0)])].argmax(axis=1)
+    return best, [names[place] for place in speakers.tolist()]
 
 
 def given_order(ask: Ask) -> TopK:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from serving_min.blend import By
 from serving_min.errors import RequestError
 from serving_min.messages import Request
+from serving_min.rules import Rules
 
 MODEL, SIMILAR, GIVEN, POPULAR = "model", "similar", "given", "popular"
 BUILT_IN = (MODEL, SIMILAR, GIVEN, POPULAR)
@@ -53,6 +54,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     smoothing: Annotated[float, Meta(ge=0)] = 60.0
     depth: Annotated[int, Meta(ge=1)] = 100
     fallback: tuple[Fallback, ...] = ("category", "popular")
+    rules: Rules = Rules()
 
     def check(self, request: Request, name: str) -> None:
         """Raises RequestError when the request lacks what this surface is about."""

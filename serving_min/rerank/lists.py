@@ -28,6 +28,10 @@ class TopK:
     def __len__(self) -> int:
         return len(self.items)
 
+    def present(self, row: int) -> int:
+        """How many items a list has: the empty places are its last."""
+        return int(np.count_nonzero(self.items[row] != NOTHING))
+
 
 def speaks(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which query vectors [Q, D] are an opinion, [Q]: all numbers, and not all zero."""
