@@ -16,13 +16,17 @@ def main() -> int:
     parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote")
     parser.add_argument("--host", help=f"address to listen on (default {Settings().host})")
     parser.add_argument("--port", type=int, help=f"0 takes a free one (default {Settings().port})")
+    parser.add_argument("--redis", metavar="URL", help="where the users' latest events are kept (default: in memory)")
+    parser.add_argument("--log", metavar="FOLDER", help="where events and answers are written (default: nowhere)")
+    parser.add_argument("--kafka", metavar="SERVERS", help="HOST:PORT,… that events and answers are sent to")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file: see serving_min/README.md")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises it again
     from serving_min.server import serve
 
     try:
-        serve(given.bundle, Settings.read(given.settings, host=given.host, port=given.port))
+        sections = {"state": {"redis": given.redis}, "log": {"folder": given.log, "kafka": given.kafka}}
+        serve(given.bundle, Settings.read(given.settings, host=given.host, port=given.port, **sections))
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from serving_min.routes import about, recommend
+from serving_min.routes import about, events, recommend
 from serving_min.shop import Shop
 from serving_min.wire import PROBLEMS, RequestIds
 
@@ -22,8 +22,9 @@ def create_app(shop: Shop) -> Starlette:
         yield
         await shop.stop()
 
+    groups = (about, events, recommend)  # the last takes any name under /v1
     return Starlette(
-        routes=[*about.routes(shop), *recommend.routes(shop)],  # the last takes any name under /v1
+        routes=[route for group in groups for route in group.routes(shop)],
         middleware=[Middleware(RequestIds)],
         exception_handlers=PROBLEMS,
         lifespan=lifespan,

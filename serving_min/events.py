@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from serving_min.messages import EpochSeconds
+from serving_min.messages import EpochSeconds, UserId
 
 MOST_REPORTED = 500  # events in one body
 
 Kind = Literal["view", "click", "cart", "purchase", "dismiss", "impression"]
 EventId = Annotated[str, Meta(min_length=1, max_length=128, description="made by the sender, once for each event")]
-UserId = Annotated[str, Meta(min_length=1, max_length=256, description="the shop's own id of a user or a visitor")]
 
 
 class Reported(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
+from serving_min.events import Batch, Receipt
 from serving_min.manifest import Manifest
 from serving_min.messages import DEFAULT_K, MOST_ITEMS, Answer, Problem, Request
 from serving_min.surfaces import Surface, Surfaces
 
 Schema = dict[str, Any]
-TYPES = (Request, Answer, Problem, Manifest)
+TYPES = (Request, Answer, Batch, Receipt, Problem, Manifest)
 UNFIT = (422, "the request cannot be understood; `error` says where")
 BUSY = (503, "too many requests are waiting; see Retry-After")
 LARGE = (413, "the body is larger than 1 MiB")
@@ -34,6 +35,14 @@ def openapi(manifest: Manifest, surfaces: Surfaces) -> Schema:
         "/v1/model": {"get": {"summary": "The bundle's manifest", "responses": responses(Manifest)}},
         "/healthz": {"get": {"summary": "The process is alive", "responses": responses(None)}},
         "/readyz": {"get": {"summary": "Requests will be answered in time", "responses": responses(None, BUSY)}},
+    }
+    reported = {"required": True, "content": {"application/json": {"schema": of[Batch]}}}
+    paths["/v1/events"] = {
+        "post": {
+            "summary": "What users did; any content type will do",
+            "requestBody": reported,
+            "responses": responses(Receipt, UNFIT, LARGE),
+        }
     }
     body = {"required": True, "content": {"application/json": {"schema": of[Request]}}}
     item = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}

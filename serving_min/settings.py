@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,30 +10,45 @@ import msgspec
 from msgspec import Meta, Struct
 
 from serving_min.errors import StartError
+from serving_min.sinks.eventlog import LogSettings
+from serving_min.state.settings import StateSettings
 
 Positive = Annotated[int, Meta(ge=1)]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """``waiting`` requests may queue, more get a 503. What is asked after ``deadline`` seconds in the queue gets the
-    fallback."""
+    fallback. ``salt`` turns user ids into pseudonyms before they are kept anywhere."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     waiting: Positive = 512
     deadline: Annotated[float, Meta(gt=0)] = 1.0
+    salt: Annotated[str, Meta(min_length=8)] | None = None
+    state: StateSettings = StateSettings()
+    log: LogSettings = LogSettings()
 
     @classmethod
     def read(cls, path: Path | None = None, **options: Any) -> Settings:
-        """The file's settings, replaced by those ``options`` that are not None.
+        """The file's settings, replaced by those ``options`` that are not None; a section's are a mapping.
 
         Raises StartError for a file that cannot be read, a setting that does not exist or cannot be.
         """
         try:
             written = {} if path is None else msgspec.toml.decode(path.read_bytes())
-            given = {name: value for name, value in options.items() if value is not None}
-            return msgspec.convert({**written, **given}, cls)
+            return msgspec.convert(_replaced(written, options), cls)
         except OSError as error:
             raise StartError(f"settings: {path}: {error.strerror or error}") from error
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
             raise StartError(f"settings: {path or 'options'}: {error}") from error
+
+
+def _replaced(written: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    replaced = dict(written)
+    for name, value in options.items():
+        section = written.get(name, {})
+        if isinstance(value, Mapping):
+            replaced[name] = _replaced(section, value) if isinstance(section, dict) else section
+        elif value is not None:
+            replaced[name] = value
+    return replaced

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container
 
+from serving_min.bundle import Bundle
+from serving_min.engine import Served
 from serving_min.events import Batch, Receipt, Reported
+from serving_min.messages import Request
 from serving_min.pseudonyms import pseudonym
 from serving_min.sinks.eventlog import EventLog
-from serving_min.sinks.records import EventLine
+from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Shown
 from serving_min.state.memory import MemoryStore
+from serving_min.state.recall import Remembered, remember
 from serving_min.state.store import Arrival, StateStore, Touch
+from serving_min.texts import Texts
 
 
 class Visitors:
@@ -55,6 +60,20 @@ class Visitors:
             unknown_items=sum(event.item not in known for event in batch.events),
         )
 
+    def was_answered(self, served: Served, ids: Texts) -> None:
+        """Write down what was shown, if anybody reads it."""
+        if self.log.wanted:
+            user = served.ask.request.user_id
+            self.log.write(_answer_line(served, "" if user is None else self.alias(user), ids))
+
+    async def remember(self, request: Request, bundle: Bundle, surface: str) -> Remembered:
+        """The request, with what the server saw of its user."""
+        touches = [] if request.user_id is None else await self.touches(request.user_id)
+        keep = bundle.surfaces[surface].seen in ("keep", "only") or request.exclude_seen is False
+        kinds, known = bundle.manifest.history.events, bundle.items.codes
+        now = int(self.clock()) if request.now is None else request.now
+        return remember(request, touches, kinds=kinds, known=known, now=now, keep=keep)
+
     async def touches(self, user: str) -> list[Touch]:
         """The user's latest events, oldest first."""
         return await self.store.read(self.alias(user))
@@ -79,6 +98,24 @@ def _line(event: Reported, user: str, now: int) -> EventLine:
         surface=event.surface,
         request_id=event.request_id,
         position=event.position,
+    )
+
+
+def _answer_line(served: Served, user: str, ids: Texts) -> AnswerLine:
+    answer, ask = served.answer, served.ask
+    places = zip(answer.items, served.ranked.propensity.tolist(), strict=False)  # unknown items have none
+    found = zip(served.found.codes.tolist(), served.found.scores.tolist(), strict=True)
+    return AnswerLine(
+        request_id=answer.request_id,
+        user=user,
+        surface=answer.surface,
+        model=answer.model,
+        version=answer.model_version,
+        now=ask.now,
+        history=len(ask.histories["history"].items),
+        shown=[Shown(item.id, at, item.score, chance, item.reason) for at, (item, chance) in enumerate(places, 1)],
+        candidates=[Candidate(ids.at(code), round(score, 6)) for code, score in found],
+        fallback=answer.fallback,
     )
 
 

@@ -24,7 +24,13 @@ def routes(shop: Shop) -> list[Route]:
         return json_response({"status": "alive"})
 
     async def readyz(_: HttpRequest) -> Response:
-        return json_response({"status": "busy"}, 503) if shop.busy else json_response({"status": "ready"})
+        visitors = shop.visitors
+        about = {
+            "status": "busy" if shop.busy else "ready",
+            "state": visitors.store.status(),
+            "log": visitors.log.status(),
+        }
+        return json_response(about, 503 if shop.busy else 200)
 
     async def model(_: HttpRequest) -> Response:
         return json_response(manifest)

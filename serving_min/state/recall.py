@@ -35,6 +35,8 @@ def remember(
     no times it is taken for older; what both tell of counts once. ``keep`` shows again what was bought or dismissed, as
     a list to buy again or to be ordered must.
     """
+    if not touches:
+        return Remembered(request)
     touches = [touch for touch in touches if touch.time <= now and touch.item in known]
     liked = [touch for touch in touches if touch.event in RISING]
     latest = {touch.item: touch for touch in touches}

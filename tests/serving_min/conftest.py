@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from tests.serving_min.handmade import NOW, write_bundle
+from tests.serving_min.state.stores import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,12 @@ def engine(bundles: dict[str, Path]) -> Callable[[str], Engine]:
     """The engine of a bundle by kind, its clock stopped."""
     engines = {kind: Engine(Bundle.load(folder), clock=lambda: NOW) for kind, folder in bundles.items()}
     return engines.__getitem__
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A running Redis of the test's own."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.kill()

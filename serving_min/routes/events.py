@@ -1,0 +1,30 @@
+"""What shop fronts report, and the script with which they do."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import msgspec
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving_min.events import Batch
+from serving_min.shop import Shop
+from serving_min.wire import json_response, read_body
+
+ONE_HOUR = {"Cache-Control": "public, max-age=3600"}
+
+
+def routes(shop: Shop) -> list[Route]:
+    decoder = msgspec.json.Decoder(Batch)
+    script = files("serving_min").joinpath("tracker.js").read_bytes()
+
+    async def events(http: HttpRequest) -> Response:
+        batch = decoder.decode(await read_body(http))  # as text/plain too: sendBeacon cannot send anything else unasked
+        return json_response(await shop.visitors.report(batch, shop.engine.bundle.items.codes))
+
+    async def tracker(_: HttpRequest) -> Response:
+        return Response(script, headers=ONE_HOUR, media_type="text/javascript")
+
+    return [Route("/v1/events", events, methods=["POST"]), Route("/tracker.js", tracker)]
