@@ -46,11 +46,14 @@ class ItemReader(Struct, frozen=True):
             columns[place, : len(row)] = list(row)
             values[place, : len(row)] = list(row.values())
         labels = [[_code(self.categories, e.category), _code(self.brands, e.brand), self._bucket(e)] for e in entries]
-        inputs = {"columns": columns, "values": values, "labels": np.array(labels, np.int64).reshape(-1, 3)}
+        inputs: dict[str, NDArray[Any]] = {"columns": columns, "values": values}
+        inputs["labels"] = np.array(labels, np.int64).reshape(-1, 3)
         if self.text_vector or self.image_vector:
-            texts = np.array([self._text_vector(entry) for entry in entries], np.float32)
+            texts = [self._text_vector(entry) for entry in entries]
             images = [_of_length("image_vector", entry.image_vector, self.image_vector) for entry in entries]
-            inputs["vectors"] = np.concatenate([unit(texts), unit(np.array(images, np.float32))], axis=1)
+            parts = ((texts, self.text_vector), (images, self.image_vector))
+            units = [unit(np.array(rows, np.float32).reshape(len(entries), length)) for rows, length in parts]
+            inputs["vectors"] = np.concatenate(units, axis=1)
         return inputs
 
     def _text_vector(self, entry: Entry) -> tuple[float, ...]:

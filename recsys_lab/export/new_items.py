@@ -34,7 +34,7 @@ def write_new_items(model: VectorModel, folder: Path) -> ItemEncoder | None:
         return None
     module, reader, without_id = found
     first = np.isin(np.arange(len(model.catalogue)), without_id)
-    order = np.argsort(~first, kind="stable")[:CHECKED]
+    order = np.argsort(~first, kind="stable")[:CHECKED].astype(np.int32)
     listed = _with_vectors(entries(model.catalogue.take(order)), module.vectors[order].numpy(), reader.text_vector)
     inputs = reader.read(listed)
     # batch and width must differ from each other and from 0 and 1, which the exporter takes for constants

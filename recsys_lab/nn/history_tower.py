@@ -49,7 +49,8 @@ class AttentionMean(HistoryTower):
         attention = appeal + self.place_weight(places)[:, 0] + self.age_weight * torch.log1p(ages)
         attention = attention + self.event_weight(events.clamp(0, self.event_weight.num_embeddings - 1))[..., 0]
         shares = attention.masked_fill(~real, -1e9).softmax(dim=1) * real
-        return (shares[:, None] @ known).squeeze(1)
+        pooled: Tensor = (shares[:, None] @ known).squeeze(1)
+        return pooled
 
 
 class EncodedSequence(HistoryTower):

@@ -52,7 +52,8 @@ def test_vectors_of_other_models_stand_side_by_side() -> None:
     """Each part has length 1; what an entry lacks is zeros."""
     reader = ItemReader(SPACE, ("",), ("",), None, text_vector=2, image_vector=3)
     entries = [Entry(title="tea", text_vector=(3.0, 4.0), image_vector=(0.0, 2.0, 0.0)), Entry(brand="x")]
-    np.testing.assert_allclose(reader.read(entries)["vectors"], [[0.6, 0.8, 0, 1, 0], [0, 0, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(reader.read(entries)["vectors"], [[0.6, 0.8, 0.0, 1.0, 0.0], [0.0] * 5], rtol=1e-6)
+    assert reader.read([])["vectors"].shape == (0, 5)
 
 
 def test_a_model_without_vectors_ignores_them() -> None:
