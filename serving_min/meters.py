@@ -1,0 +1,102 @@
+"""What the server counts while it runs: a few hundred nanoseconds each, since every request pays for it.
+
+Plain dictionaries by label values; ``serving_min.exposition`` shows them to Prometheus. Each meter is written to by one
+thread alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from serving_min.messages import Answer
+
+Labels = tuple[str, ...]
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass
+class Counter:
+    """Only ever grows. ``labels`` names the parts of a key of ``values``."""
+
+    name: str
+    help: str
+    labels: Labels = ()
+    values: dict[Labels, float] = field(default_factory=dict)
+
+    def add(self, *key: str, by: float = 1) -> None:
+        self.values[key] = self.values.get(key, 0) + by
+
+
+@dataclass
+class Histogram:
+    """How many observations were at most each of ``bounds``, and their sum."""
+
+    name: str
+    help: str
+    labels: Labels = ()
+    bounds: Sequence[float] = SECONDS
+    counts: dict[Labels, list[int]] = field(default_factory=dict)  # the last place counts what is above all bounds
+    sums: dict[Labels, float] = field(default_factory=dict)
+
+    def observe(self, value: float, *key: str) -> None:
+        if key not in self.counts:
+            self.counts[key] = [0] * (len(self.bounds) + 1)
+            self.sums[key] = 0.0
+        self.counts[key][bisect_left(self.bounds, value)] += 1
+        self.sums[key] += value
+
+
+@dataclass
+class Gauge:
+    """Something that is looked at when somebody asks: ``read`` gives its values by label. ``total`` says whether those
+    of several processes add up; the largest counts otherwise."""
+
+    name: str
+    help: str
+    read: Callable[[], Mapping[Labels, float]]
+    labels: Labels = ()
+    total: bool = True
+
+
+Meter = Counter | Histogram | Gauge
+
+
+class Meters:
+    """Those of one server."""
+
+    def __init__(self) -> None:
+        self.requests = Histogram(
+            "recsys_request_seconds", "From a request understood to its answer encoded.", ("surface",)
+        )
+        self.stages = Histogram("recsys_stage_seconds", "Time of a batch in each stage.", ("surface", "stage"))
+        self.fallbacks = Counter("recsys_fallbacks", "Answers that a retriever did not speak in.", ("surface", "why"))
+        self.refusals = Counter("recsys_refusals", "Responses of 4xx and 5xx.", ("status",))
+        self.history_items = Counter("recsys_history_items", "Items in the requests' histories, items and carts.")
+        self.unknown_items = Counter("recsys_unknown_items", "Those of them that the bundle does not know.")
+        self.cache = Counter("recsys_cache", "Requests by what the cache did.", ("outcome",))
+        self.events = Counter("recsys_events", "Events reported.", ("outcome",))
+        self.own: list[Meter] = [
+            self.requests,
+            self.stages,
+            self.fallbacks,
+            self.refusals,
+            self.history_items,
+            self.unknown_items,
+            self.cache,
+            self.events,
+        ]
+
+    def watch(self, *gauges: Gauge) -> None:
+        """Show these too."""
+        self.own += gauges
+
+    def answered(self, answer: Answer, seconds: float, items: int) -> None:
+        """An answer to a request that named ``items``, so many seconds after it came."""
+        self.requests.observe(seconds, answer.surface)
+        self.history_items.add(by=items)
+        if answer.unknown_items:
+            self.unknown_items.add(by=len(answer.unknown_items))
+        if answer.fallback is not None:
+            self.fallbacks.add(answer.surface, answer.fallback)
