@@ -19,18 +19,19 @@ class Room:
     def __init__(self, labels: NDArray[np.int32], most: int) -> None:
         self.labels = labels
         self.most = most
+        self._labels: list[int] = labels.tolist()  # a number of a list is had sooner than one of an array
         self._taken = {UNKNOWN: -1 << 31}
 
     def has(self, place: int) -> bool:
-        return self._taken.get(int(self.labels[place]), 0) < self.most
+        return self._taken.get(self._labels[place], 0) < self.most
 
     def take(self, place: int) -> None:
-        label = int(self.labels[place])
+        label = self._labels[place]
         self._taken[label] = self._taken.get(label, 0) + 1
 
     def close(self, place: int, open: Mask) -> None:
         """Close all of the label of ``place``."""
-        open[self.labels == self.labels[place]] = False
+        open[self.labels == self._labels[place]] = False
 
     @property
     def full(self) -> list[int]:

@@ -38,8 +38,8 @@ class ByScore:
 
 
 class Similarity:
-    """How alike candidates are: the cosine of their vectors, or where there are none the share of the labels
-    (category, brand) that they have in common. An item is like itself; without vector or label like nothing else."""
+    """How alike candidates are: the cosine of their vectors, or where there are none the share of category, brand and
+    id that they have in common. An item is like itself; without vector or label like nothing else."""
 
     def __init__(self, facts: Facts, codes: Codes) -> None:
         self.size = len(codes)
@@ -59,7 +59,7 @@ class Similarity:
             alike = np.zeros(self.size)
             for labels in self._labels:
                 if labels[place] >= 0:
-                    alike += (labels == labels[place]) / len(self._labels)
+                    alike += (labels == labels[place]) / (len(self._labels) + 1)
         alike[place] = 1
         return alike
 

@@ -46,7 +46,7 @@ def test_labels_stand_in_for_vectors() -> None:
     columns = {"category": ["a", "a", "b", None], "brand": ["x", "x", "x", None]}
     assert order(Rules(variety=Mmr(0.0)), **columns) == [0, 3, 2, 1]
     similarity = Similarity(facts(4, **columns), np.arange(4, dtype=np.int32))
-    assert similarity.to(0).tolist() == [1, 1, 0.5, 0]
+    assert similarity.to(0).tolist() == [1, 2 / 3, 1 / 3, 0]
     assert similarity.to(3).tolist() == [0, 0, 0, 1]
 
 
