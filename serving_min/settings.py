@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from serving_min.errors import StartError
+from serving_min.fleet.settings import FleetSettings
 from serving_min.sinks.eventlog import LogSettings
 from serving_min.state.settings import StateSettings
 
@@ -27,6 +28,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     salt: Annotated[str, Meta(min_length=8)] | None = None
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
+    fleet: FleetSettings = FleetSettings()
 
     @classmethod
     def read(cls, path: Path | None = None, **options: Any) -> Settings:

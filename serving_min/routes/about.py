@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-import msgspec
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -15,9 +14,6 @@ from serving_min.wire import json_response
 
 
 def routes(shop: Shop) -> list[Route]:
-    bundle = shop.engine.bundle
-    description = msgspec.json.encode(openapi(bundle.manifest, bundle.surfaces))
-    manifest = bundle.manifest.to_json()
     page = files("serving_min").joinpath("docs.html").read_text()
 
     async def healthz(_: HttpRequest) -> Response:
@@ -33,10 +29,11 @@ def routes(shop: Shop) -> list[Route]:
         return json_response(about, 503 if shop.busy else 200)
 
     async def model(_: HttpRequest) -> Response:
-        return json_response(manifest)
+        return json_response(shop.engine.bundle.manifest.to_json())
 
     async def openapi_json(_: HttpRequest) -> Response:
-        return json_response(description)
+        bundle = shop.engine.bundle  # another one after a reload
+        return json_response(openapi(bundle.manifest, bundle.surfaces))
 
     async def docs(_: HttpRequest) -> Response:
         return HTMLResponse(page)

@@ -1,0 +1,1 @@
+"""Several bundles behind one door, and how each of them does."""

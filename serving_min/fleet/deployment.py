@@ -1,0 +1,109 @@
+"""One loaded bundle that answers, and how it does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import msgspec
+
+from serving_min.asks import Asked
+from serving_min.batching import Batcher
+from serving_min.engine import Engine, Served
+from serving_min.errors import ServingError
+from serving_min.fleet.health import Health
+
+BROKEN = ("the model failed", "the deadline has passed")  # answers that a sound bundle would not have given
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, its JSON, and the engine that gave it."""
+
+    served: Served
+    body: bytes
+    engine: Engine
+
+
+class Deployment:
+    """``engine`` may be replaced while it answers: a batch that has begun ends with the one it began with.
+
+    It has a queue and a thread of its own, so that a slow bundle delays nobody else's answers.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        waiting: int = 512,
+        health: Health | None = None,
+        timer: Callable[[], float] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.health = Health() if health is None else health  # an empty one is not true
+        self.timer = timer or time.monotonic
+        self.answered = self.failed = 0
+        self._encode = msgspec.json.Encoder().encode
+        self._queue: Batcher[Asked, Answered] = Batcher(self._answers, begin=engine.own_this_thread, waiting=waiting)
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    @property
+    def busy(self) -> bool:
+        return self._queue.full
+
+    def start(self) -> None:
+        self._queue.start()
+
+    def hold(self) -> None:
+        """It does not retire before a ``release``."""
+        self._users += 1
+        self._unused.clear()
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._unused.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It does not retire within this block."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+    async def retire(self) -> None:
+        """End once nobody holds it any more and all is answered. Choose it for no more requests before."""
+        await self._unused.wait()
+        await self._queue.stop()
+
+    async def answer(self, asked: Asked) -> Answered:
+        """Raises what ``Engine.check`` does, and BusyError; neither counts as an answer."""
+        self.engine.check(asked)
+        began = self.timer()
+        try:
+            answered = await self._queue.submit(asked)
+        except ServingError:
+            raise
+        except Exception:
+            self.record(failed=True, seconds=self.timer() - began)
+            raise
+        broken = answered.served.answer.fallback in BROKEN
+        self.record(failed=broken, seconds=self.timer() - began)
+        return answered
+
+    def record(self, *, failed: bool, seconds: float) -> None:
+        """Count an answer, or what should have been one."""
+        self.answered += 1
+        self.failed += failed
+        self.health.record(failed=failed, seconds=seconds)
+
+    def _answers(self, asked: Sequence[Asked]) -> list[Answered]:
+        engine = self.engine
+        return [Answered(served, self._encode(served.answer), engine) for served in engine.answer(asked)]

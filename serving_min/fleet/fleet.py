@@ -1,0 +1,237 @@
+"""Several bundles behind one door: the live one, those that share its requests, a canary, a shadow.
+
+All but ``verified`` loading happens in the event loop that asks, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from serving_min.asks import Asked
+from serving_min.engine import Engine
+from serving_min.errors import ReleaseError, ServingError
+from serving_min.fleet.deployment import Answered, Deployment
+from serving_min.fleet.health import Health
+from serving_min.fleet.settings import FleetSettings, Other
+from serving_min.fleet.shadow import Comparison
+from serving_min.fleet.shares import chosen, place
+from serving_min.messages import Request
+from serving_min.releases import live_bundle
+from serving_min.verification import verified
+
+LOG = logging.getLogger(__name__)
+LIVE = "live"
+
+
+class Member(Struct, frozen=True, omit_defaults=True):
+    """A loaded bundle, as ``GET /admin/fleet`` shows it; ``slow`` and ``window`` are of the latest answers."""
+
+    role: str
+    share: float
+    name: str
+    version: str
+    answered: int
+    failed: int
+    slow: int
+    window: int
+    bundle: str = ""
+    compared: int = 0
+    same: int = 0
+    overlap: float | None = None
+
+
+class Status(Struct, frozen=True):
+    """``left`` says which canaries had to go, and why."""
+
+    members: list[Member]
+    left: list[str]
+
+
+@dataclass
+class Companion:
+    """An ``other`` with its deployment."""
+
+    other: Other
+    deployment: Deployment
+    comparison: Comparison = field(default_factory=Comparison)
+
+
+class Fleet:
+    """``path`` is the live bundle's folder or a registry: ``reload`` looks there. ``start`` and ``stop`` it within the
+    event loop that asks."""
+
+    def __init__(
+        self,
+        live: Engine,
+        settings: FleetSettings | None = None,
+        *,
+        path: Path | None = None,
+        waiting: int = 512,
+        timer: Callable[[], float] = time.monotonic,
+        load: Callable[[Path | str], Engine] = verified,
+    ) -> None:
+        """Loads the ``others``: raises BundleError when one of them does not verify."""
+        self.settings = settings or FleetSettings()
+        self.path, self.waiting, self.timer, self.load = path, waiting, timer, load
+        self.left: list[str] = []
+        self.live = self._deployed(live)
+        self._others = {other.bundle: self._companion(other, load(other.bundle)) for other in self.settings.others}
+        self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._weigh()
+
+    @property
+    def engine(self) -> Engine:
+        """The live one."""
+        return self.live.engine
+
+    @property
+    def busy(self) -> bool:
+        return self.live.busy
+
+    def start(self) -> None:
+        for deployment in self._deployments():
+            deployment.start()
+
+    async def stop(self) -> None:
+        """Answer what is queued, then end."""
+        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*(deployment.retire() for deployment in self._deployments()))
+
+    @contextmanager
+    def chosen(self, request: Request, surface: str) -> Iterator[Deployment]:
+        """Who answers this request; it stays loaded within the block. The same for all requests of a user, but where
+        it lacks the surface."""
+        name = LIVE if len(self._weights) == 1 else chosen(_key(request), self._weights)
+        deployment = self.live if name == LIVE else self._others[name].deployment
+        if surface not in deployment.engine.bundle.surfaces:
+            deployment = self.live
+        with deployment.held():
+            yield deployment
+
+    async def answer(self, deployment: Deployment, asked: Asked) -> Answered:
+        """The answer of the one ``chosen``; where it fails, the live one's. Raises what ``Deployment.answer`` does."""
+        try:
+            answered = await deployment.answer(asked)
+        except Exception as error:
+            if deployment is self.live:
+                raise
+            with self.live.held():
+                answered = await self.live.answer(asked)  # raises where the request itself is wrong
+            if isinstance(error, ServingError):  # others count already
+                deployment.record(failed=True, seconds=0.0)
+        for companion in self._others.values():
+            self._follow(companion, asked, answered)
+        self._judge()
+        return answered
+
+    async def reload(self) -> Engine:
+        """Load what is live now beside what was, verify it, and let it answer all requests from then on.
+
+        Raises BundleError or ReleaseError, and then nothing has changed.
+        """
+        if self.path is None:
+            raise ReleaseError("this server was not started from a folder, so there is nothing to load again")
+        async with self._changing:
+            path = self.path
+            engine = await asyncio.to_thread(lambda: self.load(live_bundle(path)))
+            before, self.live = self.live, self._deployed(engine)
+            self.live.start()
+            self._spawn(before.retire())
+        return engine
+
+    async def change(self, settings: FleetSettings) -> None:
+        """Take other bundles in, change their shares, let them go. Raises BundleError, and then nothing has changed."""
+        async with self._changing:
+            news = [other for other in settings.others if other.bundle not in self._others]
+            engines = await asyncio.to_thread(lambda: {other.bundle: self.load(other.bundle) for other in news})
+            before, self.settings, self._others = self._others, settings, {}
+            for other in settings.others:
+                if (known := before.pop(other.bundle, None)) is not None:
+                    known.other = other
+                    self._others[other.bundle] = known
+                    continue
+                companion = self._companion(other, engines[other.bundle])
+                companion.deployment.start()
+                self._others[other.bundle] = companion
+            self._weigh()
+            for companion in before.values():
+                self._spawn(companion.deployment.retire())
+
+    def status(self) -> Status:
+        live = _member(LIVE, self._weights[LIVE], self.live)
+        return Status([live, *(self._member(companion) for companion in self._others.values())], self.left)
+
+    def _deployments(self) -> list[Deployment]:
+        return [self.live, *(companion.deployment for companion in self._others.values())]
+
+    def _deployed(self, engine: Engine) -> Deployment:
+        return Deployment(engine, waiting=self.waiting, health=Health(self.settings.budget), timer=self.timer)
+
+    def _companion(self, other: Other, engine: Engine) -> Companion:
+        return Companion(other, self._deployed(engine))
+
+    def _weigh(self) -> None:
+        shares = {name: one.other.share for name, one in self._others.items() if one.other.role != "shadow"}
+        self._weights = {LIVE: max(0.0, 1 - sum(shares.values())), **shares}
+
+    def _follow(self, companion: Companion, asked: Asked, answered: Answered) -> None:
+        other = companion.other
+        if other.role == "shadow" and place(_key(asked.request), f"shadow {other.bundle}") < other.share:
+            companion.deployment.hold()  # from now on: the task may begin when it has been let go
+            self._spawn(_compared(companion, asked, answered))
+
+    def _judge(self) -> None:
+        for name, companion in list(self._others.items()):
+            if companion.other.role == "canary" and (complaint := companion.deployment.health.complaint) is not None:
+                del self._others[name]
+                self._weigh()
+                manifest = companion.deployment.engine.bundle.manifest
+                self.left.append(f"{manifest.name} {manifest.version} ({name}): {complaint}")
+                LOG.warning("the canary is rolled back: %s", self.left[-1])
+                self._spawn(companion.deployment.retire())
+
+    def _member(self, companion: Companion) -> Member:
+        return _member(companion.other.role, companion.other.share, companion.deployment, companion)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _compared(companion: Companion, asked: Asked, answered: Answered) -> None:
+    deployment = companion.deployment
+    try:
+        shadow = await deployment.answer(asked)
+    except Exception as error:
+        if isinstance(error, ServingError):  # others count already
+            deployment.record(failed=True, seconds=0.0)
+        LOG.info("shadow %s failed: %s", companion.other.bundle, error)
+    else:
+        companion.comparison.record(answered.served.answer, shadow.served.answer)
+    finally:
+        deployment.release()
+
+
+def _member(role: str, share: float, deployment: Deployment, companion: Companion | None = None) -> Member:
+    manifest, health = deployment.engine.bundle.manifest, deployment.health
+    counts = (deployment.answered, deployment.failed, health.slow, len(health))
+    if companion is None:
+        return Member(role, share, manifest.name, manifest.version, *counts)
+    seen = companion.comparison
+    more = (companion.other.bundle, seen.compared, seen.same, seen.overlap)
+    return Member(role, share, manifest.name, manifest.version, *counts, *more)
+
+
+def _key(request: Request) -> str:
+    return request.user_id or request.request_id or ""

@@ -1,0 +1,266 @@
+"""Bundles of the handmade kinds side by side. ``vector`` has scores that no other kind gives, so answers show whose
+they are; each says its model as well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from serving_min.asks import Asked
+from serving_min.engine import Engine
+from serving_min.errors import BundleError, ReleaseError, RequestError, StartError
+from serving_min.fleet.fleet import Fleet
+from serving_min.fleet.health import Budget
+from serving_min.fleet.settings import FleetSettings, Other
+from serving_min.fleet.shares import chosen
+from serving_min.messages import Answer, Filters, Request
+from serving_min.settings import Settings
+from tests.serving_min.handmade import NOW, items_table, write_bundle
+
+RECOMMEND = "recommend"
+Kinds = Callable[[str], Engine]
+
+
+@dataclass
+class Clock:
+    """Seconds pass only when something takes them."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Broken(Engine):
+    """An engine of which every ``each``-th batch raises, or takes ``seconds``."""
+
+    def __init__(self, engine: Engine, clock: Clock, *, raises: bool = False, seconds: float = 0.0) -> None:
+        super().__init__(engine.bundle, clock=lambda: NOW)
+        self.time, self.raises, self.seconds = clock, raises, seconds
+
+    def answer(self, asked: Any) -> Any:
+        self.time.now += self.seconds
+        if self.raises:
+            raise MemoryError("the canary sings no more")
+        return super().answer(asked)
+
+
+async def ask(fleet: Fleet, user: str, **more: Any) -> Answer:
+    request = Request(history=["A"], user_id=user, k=2, **more)
+    with fleet.chosen(request, RECOMMEND) as deployment:
+        return (await fleet.answer(deployment, Asked(request, RECOMMEND))).served.answer
+
+
+def run(fleet: Fleet, scenario: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        fleet.start()
+        await scenario()
+        await fleet.stop()
+
+    asyncio.run(whole())
+
+
+def with_others(engine: Kinds, *others: Other, budget: Budget | None = None, **more: Any) -> Fleet:
+    return Fleet(
+        engine("vector"), FleetSettings(others, budget or Budget()), load=lambda name: engine(str(name)), **more
+    )
+
+
+def test_a_user_is_always_answered_by_the_same_bundle_and_shares_hold(engine: Kinds) -> None:
+    fleet = with_others(engine, Other("neighbours", "share", 0.25), Other("static", "share", 0.25))
+
+    async def scenario() -> None:
+        answers = [await asyncio.gather(*(ask(fleet, f"u{n}") for n in range(400))) for _ in range(2)]
+        models = [[answer.model for answer in each] for each in answers]
+        assert models[0] == models[1]
+        counts = Counter(models[0])
+        assert counts == Counter(
+            f"test-{ {'live': 'vector'}.get(name, name) }"
+            for name in (chosen(f"u{n}", {"live": 0.5, "neighbours": 0.25, "static": 0.25}) for n in range(400))
+        )
+        members = {member.name: member for member in fleet.status().members}
+        assert {name: member.answered for name, member in members.items()} == {k: 2 * v for k, v in counts.items()}
+        assert members["test-vector"].share == 0.5
+
+    run(fleet, scenario)
+
+
+def test_a_canary_that_fails_leaves_and_nobody_noticed(engine: Kinds) -> None:
+    broken = Broken(engine("neighbours"), Clock(), raises=True)
+    budget = Budget(window=20, least=10, failed=0.1)
+    fleet = Fleet(engine("vector"), FleetSettings((Other("c", "canary", 0.5),), budget), load=lambda _: broken)
+
+    async def scenario() -> None:
+        answers = [await ask(fleet, f"u{n}") for n in range(100)]
+        assert {answer.model for answer in answers} == {"test-vector"}, "the live one stood in"
+        assert all(len(answer.items) == 2 for answer in answers)
+        status = fleet.status()
+        assert [member.role for member in status.members] == ["live"]
+        assert status.members[0].share == 1.0
+        assert status.left == [
+            "test-neighbours 1 (c): 10 of the latest 10 answers failed, the budget is 10.00%",
+        ]
+
+    run(fleet, scenario)
+
+
+def test_a_canary_that_is_slow_leaves(engine: Kinds) -> None:
+    clock = Clock()
+    slow = Broken(engine("neighbours"), clock, seconds=0.2)
+    settings = FleetSettings((Other("c", "canary", 0.5),), Budget(window=20, least=10, seconds=0.1))
+    fleet = Fleet(engine("vector"), settings, load=lambda _: slow, timer=clock)
+
+    async def scenario() -> None:
+        models = [(await ask(fleet, f"u{n}")).model for n in range(60)]
+        assert models.count("test-neighbours") == 10, "its answers are good, and given until there are enough to judge"
+        assert "took longer than 100 ms" in fleet.status().left[0]
+
+    run(fleet, scenario)
+
+
+def test_a_canary_within_its_budget_stays(engine: Kinds) -> None:
+    fleet = with_others(engine, Other("neighbours", "canary", 0.5), budget=Budget(least=10, seconds=1e6))
+
+    async def scenario() -> None:
+        for n in range(100):
+            await ask(fleet, f"u{n}")
+        assert [member.role for member in fleet.status().members] == ["live", "canary"]
+
+    run(fleet, scenario)
+
+
+def test_a_share_that_fails_is_answered_for_but_stays(engine: Kinds) -> None:
+    broken = Broken(engine("neighbours"), Clock(), raises=True)
+    fleet = Fleet(engine("vector"), FleetSettings((Other("c", "share", 1.0),)), load=lambda _: broken)
+
+    async def scenario() -> None:
+        for n in range(60):
+            assert (await ask(fleet, f"u{n}")).model == "test-vector"
+        assert fleet.status().members[1].failed == 60
+
+    run(fleet, scenario)
+
+
+def test_a_shadow_answers_unseen_and_is_compared(engine: Kinds) -> None:
+    fleet = with_others(engine, Other("neighbours", "shadow", 1.0), Other("vector", "shadow", 0.5))
+
+    async def scenario() -> None:
+        answers = [await ask(fleet, f"u{n}") for n in range(100)]
+        assert {answer.model for answer in answers} == {"test-vector"}
+        while fleet._tasks:
+            await asyncio.sleep(0.001)
+        live, other, twin = fleet.status().members
+        assert (live.answered, other.answered, other.compared) == (100, 100, 100)
+        assert (other.same, other.overlap) == (100, 1.0) or other.same < 100
+        assert (twin.compared, twin.same, twin.overlap) == (twin.answered, twin.answered, 1.0)
+        assert 30 < twin.answered < 70
+
+    run(fleet, scenario)
+
+
+def test_a_shadow_that_fails_is_only_counted(engine: Kinds) -> None:
+    broken = Broken(engine("neighbours"), Clock(), raises=True)
+    fleet = Fleet(engine("vector"), FleetSettings((Other("c", "shadow", 1.0),)), load=lambda _: broken)
+
+    async def scenario() -> None:
+        for n in range(10):
+            assert (await ask(fleet, f"u{n}")).model == "test-vector"
+        while fleet._tasks:
+            await asyncio.sleep(0.001)
+        assert (fleet.status().members[1].failed, fleet.status().members[1].compared) == (10, 0)
+
+    run(fleet, scenario)
+
+
+def test_what_only_the_other_bundle_cannot_do_counts_against_it(engine: Kinds, tmp_path: Path) -> None:
+    table = items_table().drop_columns(["brand"])
+    folder = write_bundle(tmp_path / "no brands", "static", table=table)
+    fleet = Fleet(engine("vector"), FleetSettings((Other(str(folder), "share", 1.0),)))
+
+    async def scenario() -> None:
+        answer = await ask(fleet, "ann", filters=Filters(brand=["x"]))
+        assert {item.brand for item in answer.items} == {"x"}
+        with fleet.chosen(Request(), "similar") as deployment, pytest.raises(RequestError, match="needs `item`"):
+            await fleet.answer(deployment, Asked(Request(), "similar"))
+        assert (fleet.status().members[1].answered, fleet.status().members[1].failed) == (1, 1)
+
+    run(fleet, scenario)
+
+
+def test_reload_while_answering_loses_nothing(bundles: dict[str, Path], engine: Kinds) -> None:
+    kinds = iter(["neighbours", "static", "vector"] * 3)
+    fleet = Fleet(engine("vector"), path=bundles["vector"], load=lambda _: engine(next(kinds)))
+
+    async def scenario() -> None:
+        over = False
+        models: set[str] = set()
+
+        async def hammer() -> None:
+            while not over:
+                answer = await ask(fleet, "ann")
+                assert len(answer.items) == 2
+                models.add(answer.model)
+
+        clients = [asyncio.create_task(hammer()) for _ in range(8)]
+        for _ in range(9):
+            await fleet.reload()
+            await asyncio.sleep(0.005)
+        over = True
+        await asyncio.gather(*clients)
+        assert models == {"test-vector", "test-neighbours", "test-static"}
+        assert fleet.engine.bundle.manifest.name == "test-vector"
+
+    run(fleet, scenario)
+
+
+def test_a_bundle_that_does_not_verify_changes_nothing(tmp_path: Path, engine: Kinds) -> None:
+    folder = write_bundle(tmp_path / "b", "static")
+    fleet = Fleet(engine("vector"), path=folder)
+    (folder / "fallback.npz").write_bytes(b"")
+
+    async def scenario() -> None:
+        with pytest.raises(BundleError, match=r"fallback\.npz: 0 bytes where"):
+            await fleet.reload()
+        with pytest.raises(BundleError, match=r"fallback\.npz: 0 bytes where"):
+            await fleet.change(FleetSettings((Other(str(folder), "share", 0.5),)))
+        assert (await ask(fleet, "ann")).model == "test-vector"
+        assert len(fleet.status().members) == 1
+        fleet.path = None
+        with pytest.raises(ReleaseError, match="nothing to load again"):
+            await fleet.reload()
+
+    run(fleet, scenario)
+
+
+def test_others_come_change_their_shares_and_go(engine: Kinds) -> None:
+    fleet = with_others(engine, Other("neighbours", "share", 0.5))
+
+    async def scenario() -> None:
+        for n in range(10):
+            await ask(fleet, f"u{n}")
+        counted = fleet.status().members[1].answered
+        await fleet.change(FleetSettings((Other("static", "shadow", 1.0), Other("neighbours", "canary", 0.1))))
+        _, shadow, canary = fleet.status().members
+        assert (shadow.role, shadow.name, canary.role, canary.share) == ("shadow", "test-static", "canary", 0.1)
+        assert canary.answered == counted, "it was not loaded again"
+        await fleet.change(FleetSettings())
+        assert {(await ask(fleet, f"u{n}")).model for n in range(50)} == {"test-vector"}
+
+    run(fleet, scenario)
+
+
+def test_settings_that_cannot_be(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('[[fleet.others]]\nbundle = "a"\nrole = "share"\nshare = 0.7\n' * 2)
+    with pytest.raises(StartError, match=r"the shares of `others` are 1\.4 together; leave them at 1 or less"):
+        Settings.read(path)
+    one = {"bundle": "a", "role": "shadow", "share": 1.0}
+    with pytest.raises(msgspec.ValidationError, match="name a bundle twice"):
+        msgspec.convert({"others": [one, one]}, FleetSettings)
