@@ -89,6 +89,8 @@ class Reranker:
 
     def _pins(self, asked: Bounds, k: int, now: int) -> dict[int, int]:
         """Item codes by position: those of today that the list may hold."""
+        if not self.rules.pins:
+            return {}
         known = self.facts.items.codes
         today = [pin for pin in self.rules.pins if pin.holds(now) and pin.position <= k and pin.item in known]
         codes = np.array(sorted(known[pin.item] for pin in today), np.int32)
