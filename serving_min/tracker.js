@@ -1,4 +1,4 @@
-/* What visitors see and click (export/README.md). Notes nothing before consent, or where the browser says Do Not
+/* What visitors see and click (docs/sessions.md). Notes nothing before consent, or where the browser says Do Not
    Track or Global Privacy Control. */
 ((w, d, n) => {
   const me = d.currentScript.dataset, url = me.endpoint || new URL("/v1/events", d.currentScript.src);

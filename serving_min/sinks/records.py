@@ -1,5 +1,5 @@
 """The lines of the log: one JSON object for each event and for each answer. Their fields are described in
-``export/README.md``."""
+``docs/sessions.md``."""
 
 from __future__ import annotations
 
