@@ -9,10 +9,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_min.opinions import Opinion, named_by
+from serving_min.opinions import Opinions, named_by, rows_and_codes
 from serving_min.queries import Queries
 
 By = Literal["scores", "ranks"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a second stage makes of the C items named for Q queries."""
+
+    rows: NDArray[np.int64]  # [C] whose candidate it is, ascending
+    codes: NDArray[np.int32]  # [C] ascending within a query
+    scores: NDArray[np.float32]  # [C]
 
 
 @dataclass(frozen=True)
@@ -29,23 +38,26 @@ class Blend:
     by: By
     smoothing: float
 
-    def judge(self, query: Queries, opinions: Sequence[Opinion]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Ascending item codes and their scores, all positive, for a single query."""
-        codes, said = shares(opinions, self.by, self.smoothing)
-        scores = said @ self.weights[self.bucket(len(query.items))]
+    def judge(self, queries: Queries, opinions: Sequence[Opinions]) -> Judged:
+        """All scores are positive."""
+        rows, codes, said = shares(opinions, self.by, self.smoothing)
+        scores = (said * self.weights[self.buckets(queries.lengths)[rows]]).sum(axis=1)
         spoken = scores > 0
-        return codes[spoken], scores[spoken].astype(np.float32)
+        return Judged(rows[spoken], codes[spoken], scores[spoken].astype(np.float32))
 
-    def bucket(self, length: int) -> int:
-        """The row of ``weights`` for a history of ``length`` events."""
-        return int(np.searchsorted(self.lengths, length))
+    def buckets(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of ``weights`` for histories of ``lengths`` events."""
+        return np.searchsorted(self.lengths, lengths)
 
 
-def shares(opinions: Sequence[Opinion], by: By, smoothing: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """All items named, ascending, and what each member says of each: [C] and [C, M], 0 where it says nothing."""
-    codes = named_by(opinions)
-    said = np.zeros((len(codes), len(opinions)))
+def shares(
+    opinions: Sequence[Opinions], by: By, smoothing: float
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+    """All items named, by query and in each ascending, and what each member says of each: the query and the code [C],
+    and [C, M], 0 where a member says nothing."""
+    keys = named_by(opinions)
+    said = np.zeros((len(keys), len(opinions)))
     for member, opinion in enumerate(opinions):
         values = opinion.shares if by == "scores" else 1 / (smoothing + opinion.ranks)
-        said[codes.searchsorted(opinion.codes), member] = values
-    return codes, said
+        said[keys.searchsorted(opinion.keys), member] = values
+    return (*rows_and_codes(keys), said)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from serving_min.blend import shares
+from serving_min.blend import Judged, shares
 from serving_min.bounds import Bounds, best_of, no_opinion
-from serving_min.opinions import Opinion
+from serving_min.opinions import Opinions
 from serving_min.queries import Queries
 from serving_min.rerank import TopK
 
@@ -26,9 +25,9 @@ class Member(Protocol):
 
 
 class Judge(Protocol):
-    """``Blend`` or ``Ranking``: ascending item codes and their scores, for a single query."""
+    """``Blend`` or ``Ranking``; a query's scores do not depend on the others."""
 
-    def judge(self, query: Queries, opinions: Sequence[Opinion]) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+    def judge(self, queries: Queries, opinions: Sequence[Opinions]) -> Judged: ...
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,29 @@ class Composite:
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query."""
         wide = [replace(bound, k=self.depth) for bound in bounds]
-        lists = [member.best(queries, wide) for member in self.members]
-        found = []
-        for row, bound in enumerate(bounds):
-            opinions = [Opinion.of(each[row], 0) for each in lists]
-            codes, scores = self.second.judge(queries.take(np.array([row])), opinions)
-            found.append(best_of(codes, scores, bound.k) if len(codes) else no_opinion(bound.k))
-        return found
+        judged = self.second.judge(
+            queries, [Opinions.of(_joined(member.best(queries, wide))) for member in self.members]
+        )
+        starts = judged.rows.searchsorted(np.arange(len(bounds) + 1)).tolist()
+        return [
+            best_of(judged.codes[start:end], judged.scores[start:end], bound.k) if end > start else no_opinion(bound.k)
+            for bound, start, end in zip(bounds, starts[:-1], starts[1:], strict=True)
+        ]
 
     def similar(self, code: int, bounds: Bounds) -> TopK:
         """The members' similar items, by the sum of their reciprocal ranks."""
         wide = replace(bounds, k=self.depth)
-        opinions = [Opinion.of(member.similar(code, wide), 0) for member in self.members]
-        codes, said = shares(opinions, "ranks", SMOOTHING)
+        opinions = [Opinions.of(member.similar(code, wide)) for member in self.members]
+        _, codes, said = shares(opinions, "ranks", SMOOTHING)
         return best_of(codes, said.sum(axis=1).astype(np.float32), bounds.k) if len(codes) else no_opinion(bounds.k)
+
+
+def _joined(lists: Sequence[TopK]) -> TopK:
+    """Lists of one query each, as those of all."""
+    if len(lists) == 1:
+        return lists[0]
+    return TopK(
+        np.concatenate([each.items for each in lists]),
+        np.concatenate([each.scores for each in lists]),
+        np.concatenate([each.filled for each in lists]),
+    )

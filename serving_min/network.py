@@ -21,8 +21,8 @@ class Network:
     max_length: int
 
     def score(self, table: Table) -> NDArray[np.float32]:
-        given = table.given(self.max_length)
-        scores: NDArray[np.float32] = self.session.run(["score"], {name: given[name][None] for name in self.inputs})[0][
-            0
-        ]
-        return scores
+        scores = [np.zeros(0, np.float32)]
+        for given in table.given(self.max_length):  # alone, for a score must not depend on the batch
+            if given["items"].size:
+                scores.append(self.session.run(["score"], {name: given[name] for name in self.inputs})[0][0])
+        return np.concatenate(scores)

@@ -1,4 +1,4 @@
-"""What one member of a composite says about a query, made fit to be joined with what others say.
+"""What one member of a composite says about queries, made fit to be joined with what others say.
 
 The lab's sums and the server's differ in their last bits, so nothing here may hang on them: scores within a
 hair's breadth share a rank, and where a list was cut, all that ties with the cut is left out.
@@ -16,45 +16,60 @@ from numpy.typing import NDArray
 from serving_min.rerank import NOTHING, TopK
 
 SLACK = 1e-5  # of the list's largest magnitude: closer scores are equal
+CODE_BITS = 32
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """The items of a member's list, best first, above ``edge``: what it said of those that are not on it, at most."""
+class Opinions:
+    """N items that the lists of Q queries name above their edge: what was said of those that are not on it, at most.
 
-    codes: NDArray[np.int32]  # [C]
-    scores: NDArray[np.float64]  # [C]
-    edge: float
+    ``shares`` are scores from 0 at the edge to 1 at the top, ``ranks`` places from 1; items that tie share the first.
+    """
+
+    rows: NDArray[np.int64]  # [N] whose list it is, ascending; within one list the best come first
+    codes: NDArray[np.int32]  # [N]
+    shares: NDArray[np.float64]  # [N]
+    ranks: NDArray[np.int64]  # [N]
 
     @classmethod
-    def of(cls, lists: TopK, row: int) -> Opinion:
-        """Row ``row`` of ``lists``, without what the fallback filled."""
-        said = (lists.items[row] != NOTHING) & ~lists.filled[row]
-        codes, scores = lists.items[row, said], lists.scores[row, said].astype(np.float64)
-        if not len(codes):
-            return cls(codes, scores, 0.0)
-        edge = float(scores[-1]) if said.all() else min(0.0, float(scores[-1]))
-        kept = scores > edge + SLACK * np.abs(scores).max()
-        return cls(codes[kept], scores[kept], edge)
+    def of(cls, lists: TopK) -> Opinions:
+        """All of ``lists``, without what the fallback filled."""
+        said = (lists.items != NOTHING) & ~lists.filled
+        scores = np.where(said, lists.scores, 0).astype(np.float64)
+        lengths, width = said.sum(axis=1), said.shape[1]
+        last = scores[np.arange(len(scores)), np.maximum(lengths, 1) - 1]
+        edges = np.where(lengths == width, last, np.minimum(last, 0))[:, None]
+        slack = SLACK * np.abs(scores).max(axis=1, keepdims=True)
+        rows, places = np.nonzero(said & (scores > edges + slack))
+        begins = np.diff(scores, axis=1, prepend=np.inf) < -slack
+        ranks = np.maximum.accumulate(np.where(begins, np.arange(1, width + 1), 0), axis=1)
+        above = scores - edges
+        shares = above[rows, places] / above[rows, 0]
+        return cls(rows, lists.items[rows, places], shares, ranks[rows, places])
 
     @cached_property
-    def shares(self) -> NDArray[np.float64]:
-        """Scores from 0 at the edge to 1 at the top, [C]."""
-        if not len(self.scores):
-            return self.scores
-        above = self.scores - self.edge
-        shares: NDArray[np.float64] = above / above[0]
-        return shares
-
-    @cached_property
-    def ranks(self) -> NDArray[np.int64]:
-        """Places from 1, [C]; items that tie share the first of theirs."""
-        if not len(self.scores):
-            return np.zeros(0, np.int64)
-        begins = np.diff(self.scores, prepend=np.inf) < -SLACK * np.abs(self.scores).max()
-        return np.maximum.accumulate(np.where(begins, np.arange(1, len(begins) + 1), 0))
+    def keys(self) -> NDArray[np.int64]:
+        """Query and item as one number, [N]."""
+        return keys_of(self.rows, self.codes)
 
 
-def named_by(opinions: Sequence[Opinion]) -> NDArray[np.int32]:
-    """All items that any of the opinions names, ascending."""
-    return np.unique(np.concatenate([np.zeros(0, np.int32), *(opinion.codes for opinion in opinions)]))
+def keys_of(rows: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Numbers that ascend by query, then by item code."""
+    return (rows << CODE_BITS) | codes
+
+
+def named_by(opinions: Sequence[Opinions]) -> NDArray[np.int64]:
+    """The keys of all items that any of the opinions names, ascending."""
+    return distinct(np.concatenate([np.zeros(0, np.int64), *(each.keys for each in opinions)]))
+
+
+def rows_and_codes(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """What ``keys_of`` made ``keys`` of."""
+    return keys >> CODE_BITS, (keys & ((1 << CODE_BITS) - 1)).astype(np.int32)
+
+
+def distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ascending. For thousands of numbers sorting is quicker than ``np.unique``, which hashes them."""
+    ordered = np.sort(numbers)
+    first: NDArray[np.bool_] = np.diff(ordered, prepend=-1) != 0  # keys are never negative
+    return ordered[first]

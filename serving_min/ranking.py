@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.blend import Judged
 from serving_min.features import ItemFacts, features
-from serving_min.opinions import Opinion, named_by
+from serving_min.opinions import Opinions, named_by, rows_and_codes
 from serving_min.queries import Queries
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of the C candidates of a single query."""
+    """What is known of the C candidates of Q queries, one query after the other."""
 
-    query: Queries
-    codes: NDArray[np.int32]  # [C] ascending
-    rows: NDArray[np.float32]  # [C, F] ``serving_min.features``
+    queries: Queries
+    owners: NDArray[np.int64]  # [C] whose candidate it is, ascending
+    codes: NDArray[np.int32]  # [C] ascending within a query
+    features: NDArray[np.float32]  # [C, F] ``serving_min.features``
 
-    def given(self, max_length: int) -> dict[str, NDArray[Any]]:
-        """The inputs of a network: ``rows``, ``items`` [C] and ``history`` [L], the latest ``max_length`` events."""
-        items, history = self.codes.astype(np.int64), self.query.items[-max_length:].astype(np.int64)
-        return {"rows": self.rows, "items": items, "history": history}
+    def given(self, max_length: int) -> Iterator[dict[str, NDArray[Any]]]:
+        """The inputs of a network, a query at a time: ``rows`` [1, C, F], ``items`` [1, C] and ``history`` [1, L], the
+        latest ``max_length`` events."""
+        starts = self.owners.searchsorted(np.arange(len(self.queries) + 1)).tolist()
+        recent = self.queries.last(max_length)
+        for row, history in enumerate(np.split(recent.items, recent.offsets[1:-1])):
+            own = slice(starts[row], starts[row + 1])
+            inputs = {"rows": self.features[own], "items": self.codes[own], "history": history}
+            kinds = {"rows": np.float32, "items": np.int64, "history": np.int64}
+            yield {name: np.ascontiguousarray(array[None], kinds[name]) for name, array in inputs.items()}
 
 
 class Scorer(Protocol):
-    """``Trees`` or ``Network``: makes one number of each candidate."""
+    """``Trees`` or ``Network``: makes one number of each candidate, [C]."""
 
     def score(self, table: Table) -> NDArray[Any]: ...
 
@@ -42,12 +50,10 @@ class Candidates:
     depth: int
     facts: ItemFacts
 
-    def table(self, query: Queries, opinions: Sequence[Opinion]) -> Table:
-        """For a single query."""
-        codes = named_by(opinions)
-        if not len(codes):
-            return Table(query, codes, np.zeros((0, 0), np.float32))
-        return Table(query, codes, features(query, codes, opinions, self.members, self.facts, self.depth))
+    def table(self, queries: Queries, opinions: Sequence[Opinions]) -> Table:
+        keys = named_by(opinions)
+        rows = features(queries, keys, opinions, self.members, self.facts, self.depth)
+        return Table(queries, *rows_and_codes(keys), rows)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,6 @@ class Ranking:
     candidates: Candidates
     scorer: Scorer
 
-    def judge(self, query: Queries, opinions: Sequence[Opinion]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Ascending item codes and their scores, for a single query."""
-        table = self.candidates.table(query, opinions)
-        scores = self.scorer.score(table) if len(table.codes) else np.zeros(0)
-        return table.codes, scores.astype(np.float32)
+    def judge(self, queries: Queries, opinions: Sequence[Opinions]) -> Judged:
+        table = self.candidates.table(queries, opinions)
+        return Judged(table.owners, table.codes, self.scorer.score(table).astype(np.float32))

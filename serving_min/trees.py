@@ -57,7 +57,7 @@ class Trees:
         _Plan.of(self)
 
     def score(self, table: Table) -> NDArray[np.float64]:
-        return self.sums(table.rows)
+        return self.sums(table.features)
 
     def sums(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of the trees' values for each of ``rows`` [R, F], in order of the trees: [R]."""
@@ -109,9 +109,9 @@ class _Plan:
         trees, width = self.leaves.shape
         places = first + (np.arange(trees) * width)[:, None]
         values = self.leaves.ravel()[places]
-        total = np.zeros(values.shape[1])
-        for each in values:  # one tree at a time: a sum in pairs would round otherwise
-            total += each
+        if values.shape[1] == 1:  # numpy adds a single column in pairs, but many columns one tree after the other
+            values = np.repeat(values, 2, axis=1)
+        total: NDArray[np.float64] = values.sum(axis=0)[: columns.shape[1]]
         return total
 
 

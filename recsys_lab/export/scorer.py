@@ -44,15 +44,8 @@ def export_scorer(model: NeuralRanker, queries: Queries, path: Path) -> None:
 
 def _tables(model: NeuralRanker, queries: Queries) -> list[Table]:
     some = queries.take(np.arange(min(CHECKED, len(queries))))
-    tables = []
-    for row, opinions in enumerate(opinions_of(model.fitted, some, model.depth, exclude_seen=False)):
-        table = model.judge.candidates.table(some.take(np.array([row])), opinions)
-        if len(table.codes):
-            stranger = table.query.last(0)
-            tables += [table, _part(table, slice(0, 1)), Table(stranger, table.codes, table.rows)]
-    return tables
-
-
-def _part(table: Table, places: slice) -> Table:
-    codes: NDArray[np.int32] = table.codes[places]
-    return Table(table.query, codes, table.rows[places])
+    table = model.judge.candidates.table(some, opinions_of(model.fitted, some, model.depth, exclude_seen=False))
+    first = np.diff(table.owners, prepend=-1) != 0
+    alone = Table(some, table.owners[first], table.codes[first], table.features[first])
+    strangers = Table(some.last(0), table.owners, table.codes, table.features)
+    return [table, alone, strangers]

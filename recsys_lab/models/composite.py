@@ -23,25 +23,29 @@ from recsys_lab.data.practice import practice_folds
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays, Recommender
 from serving_min.blend import Blend
-from serving_min.opinions import Opinion
+from serving_min.opinions import Opinions, keys_of
 from serving_min.queries import Queries
 from serving_min.ranking import Ranking
 
 Members = Mapping[str, Recommender | dict[str, Any]]
 NOBODY: Members = {}
+AT_ONCE = 256  # queries whose candidates are looked at together
 
 
 @dataclass(frozen=True)
 class Practice:
-    """Questions with what each member said to each: ``opinions`` [Q] lists of one opinion a member."""
+    """Some questions of ``fold`` and what each member said to them."""
 
     fold: Fold
-    opinions: list[list[Opinion]]
+    rows: slice
+    queries: Queries
+    opinions: list[Opinions]
 
-    def hits(self, row: int, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Which of ``codes`` are targets of question ``row``."""
-        wanted = slice(self.fold.target_offsets[row], self.fold.target_offsets[row + 1])
-        return np.isin(codes, self.fold.target_items[wanted])
+    def hits(self, owners: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of ``codes`` are targets of the question [C] that is theirs."""
+        sizes = np.diff(self.fold.target_offsets)
+        wanted = keys_of(np.repeat(np.arange(len(sizes)), sizes), self.fold.target_items)
+        return np.isin(keys_of(self.rows.start + owners, codes), wanted)
 
 
 class Composite(Recommender):
@@ -81,12 +85,18 @@ class Composite(Recommender):
 
     def score_within(self, queries: Queries, allowed: NDArray[np.bool_], *, exclude_seen: bool) -> NDArray[np.float32]:
         scores = np.full((len(queries), len(allowed)), -np.inf, np.float32)
-        asked = opinions_of(self.fitted, queries, self.depth, exclude_seen=exclude_seen, candidates=allowed)
         judge = self.judge
-        for row, opinions in enumerate(asked):
-            codes, said = judge.judge(queries.take(np.array([row])), opinions)
-            scores[row, codes] = said
+        for rows, batch, opinions in self._asked(queries, exclude_seen=exclude_seen, candidates=allowed):
+            judged = judge.judge(batch, opinions)
+            scores[rows.start + judged.rows, judged.codes] = judged.scores
         return scores
+
+    def _asked(
+        self, queries: Queries, *, exclude_seen: bool, candidates: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[slice, Queries, list[Opinions]]]:
+        """What the members say, some queries at a time."""
+        for rows, batch in queries.batches(AT_ONCE):
+            yield rows, batch, opinions_of(self.fitted, batch, self.depth, exclude_seen, candidates)
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         self.fitted = {}
@@ -96,13 +106,13 @@ class Composite(Recommender):
         self.candidates = np.logical_or.reduce([model.candidates for model in self.fitted.values()])
 
     def _practices(self, train: InteractionLog, catalogue: Catalogue) -> Iterator[Practice]:
-        """One at a time, the latest first: members and ``_prepare`` know each fold's past while it is looked at."""
+        """Fold after fold, the latest first: members and ``_prepare`` know each one's past while it is looked at."""
         asked = practice_folds(train, catalogue, days=self.days, folds=self.folds, exclude_seen=self.exclude_seen)
         for fold in asked:
             self.fitted = self._fitted_on(fold.train, fold.catalogue, fold)
             self._prepare(fold.train, fold.catalogue)
-            answers = opinions_of(self.fitted, fold.queries, self.depth, exclude_seen=self.exclude_seen)
-            yield Practice(fold, list(answers))
+            for rows, batch, opinions in self._asked(fold.queries, exclude_seen=self.exclude_seen):
+                yield Practice(fold, rows, batch, opinions)
 
     def _fitted_on(
         self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None = None
@@ -148,16 +158,14 @@ def opinions_of(
     models: Mapping[str, Recommender],
     queries: Queries,
     depth: int,
-    *,
     exclude_seen: bool,
     candidates: NDArray[np.bool_] | None = None,
-) -> Iterator[list[Opinion]]:
-    """For each query what each model says of its ``depth`` best."""
-    lists = [
-        model.recommend(queries, depth, exclude_seen=exclude_seen, candidates=candidates) for model in models.values()
+) -> list[Opinions]:
+    """What each model says of its ``depth`` best."""
+    return [
+        Opinions.of(model.recommend(queries, depth, exclude_seen=exclude_seen, candidates=candidates))
+        for model in models.values()
     ]
-    for row in range(len(queries)):
-        yield [Opinion.of(each, row) for each in lists]
 
 
 def described(model: Recommender) -> dict[str, Any]:

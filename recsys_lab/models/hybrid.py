@@ -68,13 +68,12 @@ class Hybrid(Composite):
             return
         buckets: list[list[tuple[Weights, Weights]]] = [[] for _ in self.blend.weights]
         for practice in practices:
-            for row, (length, opinions) in enumerate(
-                zip(practice.fold.queries.lengths.tolist(), practice.opinions, strict=True)
-            ):
-                codes, said = shares(opinions, self.by, self.smoothing)
-                hits = practice.hits(row, codes)
+            owners, codes, said = shares(practice.opinions, self.by, self.smoothing)
+            ends = owners.searchsorted(np.arange(1, len(practice.queries)))
+            questions = zip(np.split(said, ends), np.split(practice.hits(owners, codes), ends), strict=True)
+            for bucket, (told, hits) in zip(self.blend.buckets(practice.queries.lengths), questions, strict=True):
                 if hits.any() and not hits.all():
-                    buckets[self.blend.bucket(length)].append((said, hits / hits.sum()))
+                    buckets[bucket].append((told, hits / hits.sum()))
         everybody = likeliest([question for bucket in buckets for question in bucket], len(self.fresh))
         self._set(
             np.stack([likeliest(bucket, len(self.fresh)) if len(bucket) >= FEWEST else everybody for bucket in buckets])

@@ -27,11 +27,12 @@ class NetworkScorer:
     def score(self, table: Table) -> NDArray[np.float32]:
         import torch
 
-        given = table.given(self.max_length)
+        scores = [np.zeros(0, np.float32)]
         with torch.inference_mode():
-            scores = self.network(*(torch.from_numpy(given[name][None]) for name in self.network.inputs))
-        found: NDArray[np.float32] = scores[0].numpy()
-        return found
+            for given in table.given(self.max_length):
+                tensors = [torch.from_numpy(given[name]) for name in self.network.inputs]
+                scores.append(self.network(*tensors)[0].numpy())
+        return np.concatenate(scores)
 
 
 class NeuralRanker(SecondStage):

@@ -64,27 +64,31 @@ class SecondStage(Composite):
         """Learn to rank the hits of each question first."""
 
     def _learn(self, practices: Iterator[Practice]) -> None:
-        rows, items, hits, histories = [], [], [], []
+        rows, items, hits, sizes, histories = [], [], [], [], []
         for practice in practices:
-            fold = practice.fold
-            codes = np.array([self.catalogue.codes[item] for item in fold.catalogue.ids], np.int64)
-            for row, opinions in enumerate(practice.opinions):
-                table = self._candidates.table(fold.queries.take(np.array([row])), opinions)
-                found = practice.hits(row, table.codes)
-                if found.any() and not found.all():
-                    rows.append(table.rows)
-                    items.append(codes[table.codes])
-                    hits.append(found)
-                    histories.append(codes[table.query.items])
-        if not rows:
+            known = np.array([self.catalogue.codes[item] for item in practice.fold.catalogue.ids], np.int64)
+            queries = practice.queries
+            table = self._candidates.table(queries, practice.opinions)
+            found = practice.hits(table.owners, table.codes)
+            named = np.bincount(table.owners, minlength=len(queries))
+            right = np.bincount(table.owners[found], minlength=len(queries))
+            tells = (right > 0) & (right < named)
+            kept = tells[table.owners]
+            rows.append(table.features[kept])
+            items.append(known[table.codes[kept]])
+            hits.append(found[kept])
+            sizes.append(named[tells])
+            pasts = np.split(known[queries.items], queries.offsets[1:-1])
+            histories += [pasts[row] for row in np.flatnonzero(tells)]
+        if not histories:
             raise ModelError(
                 f"{self.name}: no question of the last {self.folds} × {self.days} days has a target among the members' "
                 "candidates; shorten days, raise depth, or give more history"
             )
-        sizes = np.array([len(found) for found in hits])
         self.features = rows[0].shape[1]
-        lessons = Lessons(np.concatenate(rows), np.concatenate(items), np.concatenate(hits), sizes, histories)
-        self.scorer = self._train(lessons)
+        self.scorer = self._train(
+            Lessons(np.concatenate(rows), np.concatenate(items), np.concatenate(hits), np.concatenate(sizes), histories)
+        )
 
     def _prepare(self, train: InteractionLog, catalogue: Catalogue) -> None:
         self.facts = item_facts(train, catalogue)

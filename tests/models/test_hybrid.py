@@ -14,8 +14,9 @@ from recsys_lab.models.popular import Popular
 from recsys_lab.models.recbole import RecBole
 from recsys_lab.models.repeat import Repeat
 from serving_min.blend import Blend
-from serving_min.opinions import Opinion
+from serving_min.opinions import Opinions
 from serving_min.queries import Queries
+from serving_min.rerank import NOTHING, TopK
 from tests.models.conformance import DAY, RecommenderConformance
 
 MEMBERS = {"ease": EASE(regularization=1.0), "itemknn": ItemKNN()}
@@ -31,26 +32,50 @@ class TestHybridOfRanks(RecommenderConformance):
     settings = {"members": MEMBERS, "by": "ranks", "weights": "equal"}
 
 
-def opinion(codes: list[int], scores: list[float], edge: float = 0.0) -> Opinion:
-    return Opinion(np.array(codes, np.int32), np.array(scores), edge)
+def opinion(codes: list[int], scores: list[float], cut: list[float]) -> Opinions:
+    """A list of ``codes``; where ``cut`` has a score, another item with it was the list's last."""
+    full = TopK(
+        np.array([[*codes, 99 if cut else NOTHING]], np.int32),
+        np.array([[*scores, *(cut or [-np.inf])]], np.float32),
+        np.zeros((1, len(codes) + 1), np.bool_),
+    )
+    return Opinions.of(full)
 
 
 def test_reciprocal_ranks_by_hand() -> None:
     blend = Blend(np.ones((1, 2)), (), "ranks", 1.0)
-    codes, scores = blend.judge(
-        Queries.from_histories([[0]]), [opinion([4, 2, 7], [9.0, 5.0, 5.0]), opinion([2, 9], [0.5, 0.1])]
+    judged = blend.judge(
+        Queries.from_histories([[0]]), [opinion([4, 2, 7], [9.0, 5.0, 5.0], []), opinion([2, 9], [0.5, 0.1], [])]
     )
     # 4: 1/2; 2: 1/3 + 1/2; 7 ties with 2: 1/3; 9: 1/3
-    assert codes.tolist() == [2, 4, 7, 9]
-    np.testing.assert_allclose(scores, [5 / 6, 1 / 2, 1 / 3, 1 / 3], rtol=1e-6)
+    assert judged.codes.tolist() == [2, 4, 7, 9]
+    np.testing.assert_allclose(judged.scores, [5 / 6, 1 / 2, 1 / 3, 1 / 3], rtol=1e-6)
 
 
 def test_scores_run_from_the_edge_to_the_top_and_short_histories_have_weights_of_their_own() -> None:
     blend = Blend(np.array([[1.0, 0.0], [0.5, 0.5]]), (2,), "scores", 60.0)
-    opinions = [opinion([3, 1], [5.0, 3.0], edge=1.0), opinion([6], [0.2])]
-    assert [array.tolist() for array in blend.judge(Queries.from_histories([[0, 0]]), opinions)] == [[1, 3], [0.5, 1.0]]
-    codes, scores = blend.judge(Queries.from_histories([[0, 0, 0]]), opinions)
-    assert (codes.tolist(), scores.tolist()) == ([1, 3, 6], [0.25, 0.5, 0.5])
+    opinions = [opinion([3, 1], [5.0, 3.0], [1.0]), opinion([6], [0.2], [])]
+    short = blend.judge(Queries.from_histories([[0, 0]]), opinions)
+    assert (short.codes.tolist(), short.scores.tolist()) == ([1, 3], [0.5, 1.0])
+    long = blend.judge(Queries.from_histories([[0, 0, 0]]), opinions)
+    assert (long.codes.tolist(), long.scores.tolist()) == ([1, 3, 6], [0.25, 0.5, 0.5])
+
+
+def test_what_is_said_of_a_query_does_not_depend_on_the_others() -> None:
+    lists = TopK(
+        np.array([[5, 2, 8], [1, NOTHING, NOTHING], [7, 3, 0], [NOTHING] * 3], np.int32),
+        np.array([[3, 2, 1], [4, -np.inf, -np.inf], [9, 9, 1], [-np.inf] * 3], np.float32),
+        np.array([[False] * 3, [False] * 3, [False, False, True], [False] * 3]),
+    )
+    together = Opinions.of(lists)
+    assert together.rows.tolist() == [0, 0, 1, 2, 2]  # what ties with the cut is left out, and what was filled
+    assert together.ranks.tolist() == [1, 2, 1, 1, 1]
+    assert together.shares.tolist() == [1, 0.5, 1, 1, 1]
+    for row in range(4):
+        alone = Opinions.of(TopK(lists.items[[row]], lists.scores[[row]], lists.filled[[row]]))
+        own = together.rows == row
+        assert alone.codes.tolist() == together.codes[own].tolist()
+        assert alone.shares.tolist() == together.shares[own].tolist()
 
 
 def test_the_weights_find_the_member_that_knows() -> None:

@@ -42,7 +42,10 @@ def test_the_trees_are_lightgbm_s(leaves: int) -> None:
     trees = to_trees(booster.dump_model())
     edges = np.resize(trees.threshold.astype(np.float32), (len(trees.threshold), 5))  # where a step might be missed
     asked = np.concatenate([rows, rng.normal(size=(50, 5)).astype(np.float32) * 10, edges])
-    np.testing.assert_array_equal(trees.sums(asked), booster.predict(asked, raw_score=True))
+    expected = booster.predict(asked, raw_score=True)
+    np.testing.assert_array_equal(trees.sums(asked), expected)
+    for size in (1, 2, 3, 17):
+        np.testing.assert_array_equal(trees.sums(asked[:size]), expected[:size])
 
 
 def test_a_tree_without_a_split_is_one_leaf() -> None:
