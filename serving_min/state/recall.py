@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -46,7 +47,8 @@ def remember(
     gone = [item for item, strength in dismissed.items() if strength >= 0.5]
     gone += [touch.item for touch in liked if touch.event == "purchase" and now - touch.time < BOUGHT_FOR]
     if liked:
-        seen = [Event(touch.item, _nearest(touch.event, kinds), touch.time) for touch in liked]
+        meant = _nearest_of(tuple(kinds))
+        seen = [Event(touch.item, meant[touch.event], touch.time) for touch in liked]
         request = replace(request, history=[*_told_only_by(request, seen), *seen])
     if gone and not keep:
         request = replace(request, exclude=[*request.exclude, *gone])
@@ -56,21 +58,25 @@ def remember(
 def _told_only_by(request: Request, seen: Sequence[Event]) -> list[Event]:
     """What the request's own history has that was not ``seen``; where it has no time, as old as the first of those."""
     times: dict[str, list[tuple[str | None, int]]] = {}
-    for event in seen:
+    for event in seen if request.history else ():
         times.setdefault(event.item, []).append((event.event, event.time or 0))
     told = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
     return [
-        event if event.time is not None else replace(event, time=seen[0].time)
+        event if event.time is not None else Event(event.item, event.event, seen[0].time)
         for event in told
-        if not any(
+        if event.item not in times
+        or not any(
             (event.event is None or event.event == kind) and (event.time is None or abs(event.time - time) <= SAME)
-            for kind, time in times.get(event.item, ())
+            for kind, time in times[event.item]
         )
     ]
 
 
-def _nearest(kind: Kind, kinds: Sequence[str]) -> str | None:
-    """Of two that are equally near the one that says less."""
-    here = RISING.index(kind)
-    there = [place for place, other in enumerate(RISING) if other in kinds]
-    return RISING[min(there, key=lambda place: (abs(place - here), place))] if there else None
+@lru_cache(64)
+def _nearest_of(kinds: tuple[str, ...]) -> dict[Kind, str | None]:
+    """For each kind the one of the model's that it counts as: of two that are equally near the one that says less."""
+    there = [place for place, kind in enumerate(RISING) if kind in kinds]
+    return {
+        kind: RISING[min(there, key=lambda place: (abs(place - here), place))] if there else None
+        for here, kind in enumerate(RISING)
+    }
