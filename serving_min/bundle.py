@@ -6,9 +6,9 @@ against the manifest and against the others.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,20 @@ from serving_min.manifest import Member as ManifestMember
 from serving_min.neighbours import Neighbours
 from serving_min.network import Network
 from serving_min.new_items import ItemReader, NewItems
-from serving_min.opinions import Opinions
+from serving_min.opinions import Opinion
 from serving_min.queries import Queries
 from serving_min.ranking import Candidates, Ranking, Scorer
+from serving_min.reading import Shapes, must, must_be_codes, open_session, read_arrays, reading
 from serving_min.recency import Recency
 from serving_min.sessions import Sessions
 from serving_min.static import Static
 from serving_min.surfaces import BUILT_IN, MINIMUM, PLAIN_NAME, Surface, Surfaces
 from serving_min.trees import Trees
 from serving_min.users import Users
+from serving_min.vector_files import read_vectors
 from serving_min.vectors import Vectors
 
-Arrays = dict[str, NDArray[Any]]
-Shapes = dict[str, tuple[type, int]]
 Part = Vectors | Neighbours | Sessions | Static
-
-PROBED = 16  # vectors that an index is asked for when it is loaded
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,17 @@ class Bundle:
     surfaces: Surfaces  # by name
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
 
+    def alone(self, companion: str) -> Bundle:
+        """The bundle as if ``companion`` were its model, to see what that says by itself."""
+        part = self.companions[companion]
+        if isinstance(part, Static):
+            own = {"popularity": part.scores, "candidates": part.candidates, "model": None}
+        elif isinstance(part, Vectors):
+            own = {"model": part}
+        else:
+            own = {"candidates": part.candidates, "model": part}
+        return dataclasses.replace(self, **own, surfaces=MINIMUM)
+
     @classmethod
     def load(cls, folder: Path | str, *, verify: bool = True) -> Bundle:
         """Raises BundleError, one line that names the file and what is wrong with it.
@@ -79,7 +88,7 @@ class Bundle:
         folder = Path(folder)
         manifest = read_manifest(folder)
         _must_be_whole(folder, manifest, verify)
-        with _reading(folder / "items.arrow") as path:
+        with reading(folder / "items.arrow") as path:
             items = Items.read(path)
         popularity, candidates = _read_fallback(folder, len(items))
         history, index = manifest.history, manifest.index
@@ -113,11 +122,11 @@ def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
 
 
 def _read_fallback(folder: Path, n_items: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    with _reading(folder / "fallback.npz") as path:
-        arrays = _arrays(path, {"scores": (np.float32, 1), "candidates": (np.bool_, 1)})
+    with reading(folder / "fallback.npz") as path:
+        arrays = read_arrays(path, {"scores": (np.float32, 1), "candidates": (np.bool_, 1)})
         scores, candidates = arrays["scores"], arrays["candidates"]
-        _must(len(scores) == len(candidates) == n_items, f"not of the {n_items} items of items.arrow")
-        _must(bool(np.isfinite(scores).all()), "scores are not all finite")
+        must(len(scores) == len(candidates) == n_items, f"not of the {n_items} items of items.arrow")
+        must(bool(np.isfinite(scores).all()), "scores are not all finite")
     return scores, candidates
 
 
@@ -128,7 +137,7 @@ def _read_part(
         return _read_neighbours(folder, index.recency, candidates)
     if isinstance(index, SessionIndex):
         return _read_sessions(folder, index, candidates)
-    return _read_vectors(folder, history, index, candidates)
+    return read_vectors(folder, history, index, candidates)
 
 
 def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: History, n_items: int) -> Composite:
@@ -143,15 +152,14 @@ def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: His
         second = Ranking(candidates_of, _read_scorer(folder, index))
         if n_items:
             blank = Queries.from_histories([[0]], event_names=history.events)
-            first = np.zeros(1, np.int64)
-            nothing = Opinions(first, first.astype(np.int32), np.ones(1), first + 1)
+            nothing = Opinion(np.zeros(1, np.int32), np.ones(1), 0.0)
             table = candidates_of.table(blank, [nothing] * len(names))
-            width = table.features.shape[1]
+            width = table.rows.shape[1]
             if width != index.features:
                 raise BundleError(f"{folder}: {width} features where the manifest says {index.features}")
-            with _reading(folder / index.scorer_file):
+            with reading(folder / index.scorer_file):
                 shape = second.scorer.score(table).shape
-                _must(shape == (1,), f"scores one candidate with shape {list(shape)}")
+                must(shape == (1,), f"scores one candidate with shape {list(shape)}")
     return Composite(tuple(parts), index.depth, second)
 
 
@@ -167,173 +175,81 @@ def _read_member(folder: Path, member: ManifestMember, history: History, n_items
 def _read_surfaces(folder: Path, manifest: Manifest) -> Surfaces:
     if SURFACES_FILE not in manifest.files:
         return MINIMUM
-    with _reading(folder / SURFACES_FILE) as path:
+    with reading(folder / SURFACES_FILE) as path:
         surfaces = msgspec.json.decode(path.read_bytes(), type=dict[str, Surface])
         sources = {*BUILT_IN, *(member.name for member in manifest.companions)}
         for name, surface in surfaces.items():
-            _must(bool(PLAIN_NAME.fullmatch(name)), f"{name!r} is no name of a surface; use a-z, 0-9 and '-'")
+            must(bool(PLAIN_NAME.fullmatch(name)), f"{name!r} is no name of a surface; use a-z, 0-9 and '-'")
             strange = {asked.source for asked in surface.retrievers} - sources
-            _must(not strange, f"{name} asks {sorted(strange)}; there are {sorted(sources)}")
+            must(not strange, f"{name} asks {sorted(strange)}; there are {sorted(sources)}")
     return {**MINIMUM, **surfaces}
 
 
 def _read_facts(path: Path, n_items: int) -> ItemFacts:
     shapes: dict[str, tuple[type, int]] = dict.fromkeys(("buyers", "again", "gap", "price"), (np.float32, 1))
     shapes |= {"first": (np.int64, 1), "last": (np.int64, 1), "popularity": (np.float32, 2)}
-    with _reading(path):
-        arrays = _arrays(path, shapes)
+    with reading(path):
+        arrays = read_arrays(path, shapes)
         for name, array in arrays.items():
-            _must(len(array) == n_items, f"{name} is not of the {n_items} items of items.arrow")
-            _must(bool(np.isfinite(array).all()), f"{name} is not all finite")
-        _must(arrays["popularity"].shape[1] == len(HALF_LIVES), f"popularity is not of {len(HALF_LIVES)} half-lives")
+            must(len(array) == n_items, f"{name} is not of the {n_items} items of items.arrow")
+            must(bool(np.isfinite(array).all()), f"{name} is not all finite")
+        must(arrays["popularity"].shape[1] == len(HALF_LIVES), f"popularity is not of {len(HALF_LIVES)} half-lives")
         return ItemFacts(**arrays)
 
 
 def _read_scorer(folder: Path, index: RankingIndex) -> Scorer:
     shapes: Shapes = dict.fromkeys(("roots", "feature", "left", "right"), (np.int32, 1))
-    with _reading(folder / index.scorer_file) as path:
+    with reading(folder / index.scorer_file) as path:
         if index.network is not None:
-            session, inputs = _session(path), index.network.inputs
+            session, inputs = open_session(path), index.network.inputs
             takes = {node.name for node in session.get_inputs()}
-            _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
+            must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
             return Network(session, inputs, index.network.max_length)
-        trees = Trees(**_arrays(path, {**shapes, "threshold": (np.float64, 1), "value": (np.float64, 1)}))
+        trees = Trees(**read_arrays(path, {**shapes, "threshold": (np.float64, 1), "value": (np.float64, 1)}))
         trees.check(index.features)
         return trees
 
 
 def _read_neighbours(folder: Path, recency: Recency | None, candidates: NDArray[np.bool_]) -> Neighbours:
-    with _reading(folder / "neighbours.npz") as path:
+    with reading(folder / "neighbours.npz") as path:
         offsets, items, weights = _rows(path, len(candidates))
-        _must(len(offsets) == len(candidates) + 1, f"{len(offsets)} offsets for {len(candidates)} items")
-        _must(len(items) == len(weights), "offsets, items and weights are not of one length")
+        must(len(offsets) == len(candidates) + 1, f"{len(offsets)} offsets for {len(candidates)} items")
+        must(len(items) == len(weights), "offsets, items and weights are not of one length")
         return Neighbours(offsets, items, weights, candidates, recency)
 
 
 def _read_sessions(folder: Path, described: SessionIndex, candidates: NDArray[np.bool_]) -> Sessions:
-    with _reading(folder / "sessions.npz") as path:
+    with reading(folder / "sessions.npz") as path:
         offsets, items, weights = _rows(path, len(candidates))
         size = len(offsets) - 1
-        _must(size == described.size, f"{size} sessions, the manifest says {described.size}")
-        _must(len(weights) == len(candidates), f"{len(weights)} weights for {len(candidates)} items")
+        must(size == described.size, f"{size} sessions, the manifest says {described.size}")
+        must(len(weights) == len(candidates), f"{len(weights)} weights for {len(candidates)} items")
         past = Sessions.index(offsets, items, weights, candidates, described)
         if described.shrinkage is None:
             return past
-        more = _arrays(path, {"asks": (np.float32, 1), "values": (np.float32, 1)})
-        _must(len(more["asks"]) == len(candidates), f"{len(more['asks'])} asks for {len(candidates)} items")
-        _must(len(more["values"]) == len(items), f"{len(more['values'])} values for {len(items)} touches")
-        _must(all(bool(np.isfinite(array).all()) for array in more.values()), "asks and values are not all finite")
+        more = read_arrays(path, {"asks": (np.float32, 1), "values": (np.float32, 1)})
+        must(len(more["asks"]) == len(candidates), f"{len(more['asks'])} asks for {len(candidates)} items")
+        must(len(more["values"]) == len(items), f"{len(more['values'])} values for {len(items)} touches")
+        must(all(bool(np.isfinite(array).all()) for array in more.values()), "asks and values are not all finite")
         return Users.of(past, **more)
 
 
 def _rows(path: Path, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Rows of item codes, one after the other, and the weights that go with them."""
-    arrays = _arrays(path, {"offsets": (np.int64, 1), "items": (np.int32, 1), "weights": (np.float32, 1)})
+    arrays = read_arrays(path, {"offsets": (np.int64, 1), "items": (np.int32, 1), "weights": (np.float32, 1)})
     offsets, items, weights = arrays["offsets"], arrays["items"], arrays["weights"]
-    _must(len(offsets) > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()), "offsets do not rise from 0")
-    _must(offsets[-1] == len(items), "offsets, items and weights are not of one length")
-    _must_be_codes(items, n_items)
-    _must(bool(np.isfinite(weights).all()), "weights are not all finite")
+    must(len(offsets) > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()), "offsets do not rise from 0")
+    must(offsets[-1] == len(items), "offsets, items and weights are not of one length")
+    must_be_codes(items, n_items)
+    must(bool(np.isfinite(weights).all()), "weights are not all finite")
     return offsets, items, weights
 
 
-def _read_vectors(folder: Path, history: History, described: FaissIndex, candidates: NDArray[np.bool_]) -> Vectors:
-    import faiss
-
-    with _reading(folder / "vectors.npz") as path:
-        arrays = _arrays(path, {"codes": (np.int32, 1), "vectors": (np.float32, 2)})
-        codes, vectors = arrays["codes"], arrays["vectors"]
-        shape = (described.size, described.dimension)
-        _must(vectors.shape == shape, f"vectors are {vectors.shape}, the manifest says {shape}")
-        _must(len(codes) == len(vectors), f"{len(codes)} codes for {len(vectors)} vectors")
-        _must_be_codes(codes, len(candidates))
-        _must(bool((np.diff(codes) > 0).all()), "codes do not ascend")
-        _must(bool(candidates[codes].all()), "codes name items that are not candidates")
-        _must(bool(np.isfinite(vectors).all()), "vectors are not all finite")
-    with _reading(folder / "items.faiss") as path:
-        index = faiss.read_index(str(path))
-        found = (index.ntotal, index.d)
-        _must(found == shape, f"the index is {found}, the manifest says {shape}")
-        _must(index.metric_type == faiss.METRIC_INNER_PRODUCT, "the index is not for inner products")
-        for name, value in described.settings.items():
-            faiss.ParameterSpace().set_index_parameter(index, name, value)
-        exact = isinstance(index, faiss.IndexFlat)
-        if exact:
-            _must(np.array_equal(index.reconstruct_n(0, len(codes)), vectors), "not the vectors of vectors.npz")
-        places = index.search(vectors[:PROBED], min(PROBED, len(codes)))[1]
-        _must(bool((places < len(codes)).all()), f"finds places beyond its {len(codes)} vectors")
-    with _reading(folder / "encoder.onnx") as path:
-        encoder = _session(path)
-        takes = {node.name for node in encoder.get_inputs()}
-        inputs = history.inputs
-        _must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
-        model = Vectors(encoder, inputs, history.max_length, index, codes, vectors, len(candidates), exact)
-        if len(candidates):
-            blank = np.zeros((2, len(history.attributes)), np.int32)
-            query = model.encode(Queries.from_histories([[0], [0, len(candidates) - 1]], attributes=blank))
-            _must(query.shape == (2, described.dimension), f"its queries have shape {query.shape[1:]}")
-            _must(query.dtype == np.float32, f"its queries are {query.dtype}, not float32")
-    return model
-
-
 def _read_new_items(folder: Path, index: Any) -> NewItems:
-    with _reading(folder / "item_features.json") as path:
+    with reading(folder / "item_features.json") as path:
         reader = msgspec.json.decode(path.read_bytes(), type=ItemReader)
-    with _reading(folder / "items.onnx") as path:
-        new_items = NewItems(reader, _session(path))
+    with reading(folder / "items.onnx") as path:
+        new_items = NewItems(reader, open_session(path))
         shape = new_items.vectors([Entry(), Entry()]).shape
-        _must(isinstance(index, FaissIndex) and shape == (2, index.dimension), f"its vectors have shape {shape[1:]}")
+        must(isinstance(index, FaissIndex) and shape == (2, index.dimension), f"its vectors have shape {shape[1:]}")
     return new_items
-
-
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised anyway
-    # from memory and with nowhere to look: weights in another file would be in no checksum
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))
-    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-
-
-def _arrays(path: Path, expected: Shapes) -> Arrays:
-    """The named arrays of an npz file, each of the dtype and number of dimensions expected."""
-    with np.load(path, allow_pickle=False) as stored:
-        missing = expected.keys() - set(stored.files)
-        _must(not missing, f"no array {', '.join(sorted(missing))}")
-        unpacked = sum(stored.zip.getinfo(f"{name}.npy").file_size for name in expected)
-        _must(unpacked <= path.stat().st_size, f"compressed, to be {unpacked:,} bytes; arrays are stored as they are")
-        arrays = {name: stored[name] for name in expected}
-    for name, (dtype, dimensions) in expected.items():
-        array = arrays[name]
-        _must(
-            array.dtype == dtype and array.ndim == dimensions,
-            f"{name} is {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} of {dimensions} dimension(s)",
-        )
-    return arrays
-
-
-def _must_be_codes(codes: NDArray[np.int32], n_items: int) -> None:
-    _must(not len(codes) or (codes.min() >= 0 and codes.max() < n_items), f"item codes outside 0 … {n_items - 1}")
-
-
-class _WrongError(Exception):
-    """What is wrong with a file; ``_reading`` adds which."""
-
-
-def _must(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise _WrongError(otherwise)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Path]:
-    """Whatever a parser says about a file becomes one line about that file."""
-    try:
-        yield path
-    except BundleError:
-        raise
-    except Exception as error:
-        what = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise BundleError(f"{path}: {what}") from error

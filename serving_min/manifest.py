@@ -21,7 +21,7 @@ FILE_NAME = "manifest.json"
 
 MemberKind = Literal["vector", "neighbours", "sessions", "static"]
 Kind = Literal["vector", "neighbours", "sessions", "static", "hybrid", "ranker"]
-EncoderInput = Literal["items", "events", "ages", "now", "attributes"]
+EncoderInput = Literal["items", "vectors", "events", "ages", "now", "attributes"]
 NetworkInput = Literal["rows", "items", "history"]
 ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
 
@@ -32,7 +32,7 @@ Name = Annotated[str, Meta(min_length=1)]
 
 COMMON_FILES = ("items.arrow", "item_codes.npy", "fallback.npz", "golden.jsonl")
 MODEL_FILES: dict[str, tuple[str, ...]] = {
-    "vector": ("encoder.onnx", "items.faiss", "vectors.npz"),
+    "vector": ("encoder.onnx", "items.faiss", "vectors.npy", "vectors.npz"),
     "neighbours": ("neighbours.npz",),
     "sessions": ("sessions.npz",),
     "static": (),
@@ -89,7 +89,8 @@ class History(Struct, frozen=True, forbid_unknown_fields=True):
 class FaissIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="faiss"):
     """``factory`` is the string that built the index, ``settings`` its search-time parameters as
     FAISS's ``ParameterSpace`` spells them (``nprobe``, ``k_factor_rf``, ``efSearch``). ``recall`` is the
-    measured share of the exact ``k`` best that it finds, ``target`` the share asked for.
+    measured share of the exact ``k`` best that it finds, ``target`` the share asked for. ``widening`` times as many
+    items as are wanted are to be asked for, of which exact scores leave the best.
     """
 
     factory: Name
@@ -99,6 +100,7 @@ class FaissIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
     recall: Share
     target: Share
     k: Positive
+    widening: Positive = 1
     metric: Literal["inner product"] = "inner product"
 
 

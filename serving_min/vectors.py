@@ -2,48 +2,58 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
+from serving_min.item_vectors import ItemVectors
 from serving_min.queries import Queries
 from serving_min.rerank import TopK, speaks
 
 EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the quickest way
-MOST_FETCHED = 4_096  # neighbours asked of the index for one list; beyond that, exact scoring
+MOST_FETCHED = 1 << 14  # neighbours asked of the index for one list; beyond that, exact scoring
 SLACK = 1e-5  # relative: the index sums in another order, so closer scores may have changed places
-PADDED = ("items", "events", "ages")  # inputs [B, T]
+SAMPLE = 4_096  # candidates that tell how many a filter leaves
+LOWEST = np.int64(0xFFFFFFFF)  # the lower half of 64 bits
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """C candidates of I items, in D dimensions. ``index`` may be approximate; ``vectors`` are exact."""
+    """C candidates of I items, in D dimensions. ``index`` may be approximate; ``vectors`` say the score.
+
+    An approximate index is asked for ``widening`` times as many items as are wanted, so that the scores decide.
+    """
 
     encoder: Any  # onnxruntime.InferenceSession
     inputs: tuple[str, ...]
     max_length: int | None
     index: Any  # faiss.Index
     codes: NDArray[np.int32]  # [C] ascending
-    vectors: NDArray[np.float32]  # [C, D]
-    n_items: int
+    vectors: ItemVectors  # [C, D]
     exact: bool = False  # the index itself leaves nothing out
+    widening: int = 1
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         """Query vectors [Q, D]. Each history is encoded alone and without padding: kernels sum in another
         order when shapes change, and no answer may depend on the company in which it was asked for."""
-        longest = self.max_length or int(queries.lengths.max(initial=1))
-        padded = queries.padded(longest)
+        recent = queries if self.max_length is None else queries.last(self.max_length)
+        of_events = self._inputs(recent)
         vectors = []
-        for row, length in enumerate(queries.lengths.clip(1, longest).tolist()):
-            own = {name: padded[name][row : row + 1] for name in self.inputs}
-            own |= {name: own[name][:, -length:] for name in PADDED if name in own}
+        for row, (start, end) in enumerate(zip(recent.offsets[:-1].tolist(), recent.offsets[1:].tolist(), strict=True)):
+            own = {name: array[None, start:end] for name, array in of_events.items()}
+            if start == end:
+                own = self._of_nothing()
+            if "now" in self.inputs:
+                own["now"] = recent.now[row : row + 1]
+            if "attributes" in self.inputs:
+                own["attributes"] = recent.attributes[row : row + 1].astype(np.int64)
             vectors.append(self.encoder.run(["query"], own)[0])
-        return np.concatenate(vectors)
+        return np.concatenate(vectors) if vectors else np.zeros((0, self.vectors.width), np.float32)
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
@@ -51,64 +61,127 @@ class Vectors:
         rows = np.flatnonzero(queries.lengths)
         if not len(rows) or not len(self.codes):
             return lists
-        encoded = np.full((len(queries), self.vectors.shape[1]), np.nan, np.float32)
-        encoded[rows] = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
-        for row in np.flatnonzero(speaks(encoded)).tolist():
-            lists[row] = self._best_one(encoded[row], bounds[row])
+        encoded = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
+        by_depth: dict[int, list[int]] = defaultdict(list)
+        for place in np.flatnonzero(speaks(encoded)).tolist():
+            by_depth[self._depth(bounds[rows[place]])].append(place)
+        for depth, places in by_depth.items():
+            asked = [bounds[rows[place]] for place in places]
+            found = self._found(encoded[places], asked, depth) if depth else [None] * len(places)
+            for place, bound, best in zip(places, asked, found, strict=True):
+                lists[rows[place]] = self._scored(encoded[place], bound) if best is None else best
         return lists
 
     def similar(self, code: int, bounds: Bounds) -> TopK:
         """The nearest items by cosine; no opinion on an item without a vector."""
-        place = self._places[code]
-        if place < 0 or not self._norms[place]:
+        place = int(self.codes.searchsorted(code))
+        if place == len(self.codes) or self.codes[place] != code or not self.vectors.norms[place]:
             return no_opinion(bounds.k)
+        direction = self.vectors.rows(slice(place, place + 1))[0] / self.vectors.norms[place]
         inside = bounds.places(self.codes)
-        inside = inside[self._norms[inside] > 0]
-        cosines = self._scores(inside, self.vectors[place] / self._norms[place]) / self._norms[inside]
+        inside = inside[self.vectors.norms[inside] > 0]
+        cosines = self._scores(inside, direction) / self.vectors.norms[inside]
         return best_of(self.codes[inside], cosines, bounds.k)
+
+    def of(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The vectors of any item codes [N, D], zeros for those that are no candidates."""
+        if not len(self.codes):
+            return np.zeros((len(codes), self.vectors.width), np.float32)
+        places = self.codes.searchsorted(codes).clip(max=len(self.codes) - 1)
+        vectors = self.vectors.rows(places)
+        strangers = self.codes[places] != codes
+        if strangers.any():
+            vectors[strangers] = 0
+        return vectors
+
+    def _inputs(self, queries: Queries) -> dict[str, NDArray[Any]]:
+        """What the encoder looks at of each event, [N]."""
+        made = {
+            "items": lambda: queries.items.astype(np.int64),
+            "vectors": lambda: self.of(queries.items),
+            "events": lambda: queries.events.astype(np.int64),
+            "ages": lambda: np.maximum(np.repeat(queries.now, queries.lengths) - queries.times, 0).astype(np.float32),
+        }
+        return {name: made[name]() for name in self.inputs if name in made}
+
+    def _of_nothing(self) -> dict[str, NDArray[Any]]:
+        """A single place of padding."""
+        padding = Queries.from_histories([[]]).padded(1)
+        padding["vectors"] = np.zeros((1, 1, self.vectors.width), np.float32)
+        return {name: padding[name] for name in self.inputs}
 
     def _depth(self, bounds: Bounds) -> int:
         """How many to fetch so that k and one more remain inside the bounds, as a power of two;
         0 = score exactly."""
         if bounds.among is not None:
             return 0
-        wanted = bounds.k + len(bounds.barred) + 1
+        wanted = (bounds.k + len(bounds.barred) + 1) * self.widening
         if bounds.allowed is not None:
-            left = int(np.count_nonzero(bounds.allowed[self.codes]))
+            left = self._left(bounds.allowed)
             if left <= EXACT_BELOW:
                 return 0
             wanted = 2 * wanted * len(self.codes) // left
         depth = 1 << (wanted - 1).bit_length()
         return depth if depth <= min(MOST_FETCHED, len(self.codes)) else 0
 
-    def _best_one(self, query: NDArray[np.float32], bounds: Bounds) -> TopK:
-        if depth := self._depth(bounds):
-            their_scores, places = self.index.search(query[None], depth)
-            found = np.sort(places[0, places[0] >= 0])
-            inside = found[bounds.within(self.codes[found])]
-            if len(inside) >= bounds.k:
-                best = best_of(self.codes[inside], self._scores(inside, query), bounds.k)
-                # what ties with the last one fetched may have lost to a higher code: then all are scored
-                edge = float(their_scores[0, -1])
-                if not self.exact or best.scores[0, -1] > edge + SLACK * abs(edge):
-                    return best
+    def _left(self, allowed: NDArray[np.bool_]) -> int:
+        """How many candidates are allowed: about, if they are many."""
+        share = allowed[self.codes[:: max(1, len(self.codes) // SAMPLE)]].mean()
+        if share > 0.1:
+            return int(share * len(self.codes))
+        return int(np.count_nonzero(allowed[self.codes]))
+
+    def _found(self, queries: NDArray[np.float32], bounds: Sequence[Bounds], depth: int) -> list[TopK | None]:
+        """The lists of queries [Q, D] from ``depth`` that the index names for each; None where those do not do."""
+        their_scores, places = self._searched(queries, depth)
+        places.sort(axis=1)
+        codes, scores = self.codes[places], self.vectors.scores(places, queries)
+        scores[places < 0] = -np.inf
+        for row, (missing, bound) in enumerate(zip((places < 0).sum(axis=1).tolist(), bounds, strict=True)):
+            scores[row, missing:][~bound.within(codes[row, missing:])] = -np.inf
+        most = max(bound.k for bound in bounds)
+        codes, scores = best_first(codes, scores, most)
+        lists: list[TopK | None] = []
+        for row, bound in enumerate(bounds):
+            k, last = bound.k, float(scores[row, bound.k - 1])
+            # what ties with the last one fetched may have lost to a higher code: then all are scored
+            edge = float(their_scores[row, -1])
+            if last == -np.inf or (self.exact and last <= edge + SLACK * abs(edge)):
+                lists.append(None)
+            else:
+                lists.append(TopK(codes[row : row + 1, :k], scores[row : row + 1, :k], np.zeros((1, k), np.bool_)))
+        return lists
+
+    def _searched(self, queries: NDArray[np.float32], depth: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """What the index says, [Q, depth]. From 20 queries on FAISS asks BLAS, which sums otherwise."""
+        found = [self.index.search(queries[row : row + 16], depth) for row in range(0, len(queries), 16)]
+        return np.concatenate([scores for scores, _ in found]), np.concatenate([places for _, places in found])
+
+    def _scored(self, query: NDArray[np.float32], bounds: Bounds) -> TopK:
         inside = bounds.places(self.codes)
         return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
 
     def _scores(self, places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
-        most = 2 * len(places) > len(self.vectors)  # to score them all is quicker than to copy most of them
-        # einsum sums each row by itself, so a score does not depend on its neighbours as in BLAS
-        scores: NDArray[np.float32] = np.einsum("cd,d->c", self.vectors if most else self.vectors[places], query)
-        return scores[places] if most else scores
+        if 2 * len(places) > len(self.vectors):  # to score them all is quicker than to copy most of them
+            return self.vectors.all_scores(query)[places]
+        return self.vectors.scores(places[None], query[None])[0]
 
-    @cached_property
-    def _places(self) -> NDArray[np.int64]:
-        """Where the vector of an item code stands, [I]; -1 = nowhere."""
-        places = np.full(self.n_items, -1, np.int64)
-        places[self.codes] = np.arange(len(self.codes))
-        return places
 
-    @cached_property
-    def _norms(self) -> NDArray[np.float32]:
-        norms: NDArray[np.float32] = np.linalg.norm(self.vectors, axis=1)
-        return norms
+def best_first(
+    codes: NDArray[np.int32], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The k best of each row of ``codes`` and ``scores`` [Q, F], ties to the lower code, as arrays [Q, k].
+
+    A score and a code are sorted as one integer: the bits of a float, those of a negative one turned around, order
+    like the float.
+    """
+    bits = (scores + np.float32(0)).view(np.int32)  # -0 becomes 0, which it ties with
+    keys = (~_turned(bits)).astype(np.int64) << 32 | codes
+    keys.sort(axis=1)
+    keys = keys[:, :k]
+    return (keys & LOWEST).astype(np.int32), _turned(~(keys >> 32).astype(np.int32)).view(np.float32)
+
+
+def _turned(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    turned: NDArray[np.int32] = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+    return turned

@@ -26,8 +26,16 @@ TOLERANCE = 1e-4  # of the largest number in the query vectors
 LARGEST = 2_000_000_000  # bytes; a protobuf message ends at 2 GiB
 
 
-def export_encoder(module: QueryModule, queries: Queries, max_history: int, path: Path) -> float:
+def export_encoder(
+    module: QueryModule,
+    queries: Queries,
+    max_history: int,
+    path: Path,
+    vectors: NDArray[np.float32] | None = None,
+) -> float:
     """Write ``module`` to ``path`` as one ONNX file with free batch size and length.
+
+    A module that takes ``vectors`` is fed with the rows of the given ones [I, D].
 
     Returns the largest difference between its vectors in onnxruntime and in torch, relative to
     the largest number in them, over ``queries`` (a few are used) and the histories of
@@ -37,7 +45,8 @@ def export_encoder(module: QueryModule, queries: Queries, max_history: int, path
     module = module.eval()
     _must_fit(module)
     histories = {"as they are": queries.take(np.arange(min(len(queries), 32))), **probes(queries, max_history)}
-    _write(module, histories["repeated events"].last(max_history), path)
+    table = np.zeros((0, 0), np.float32) if vectors is None else vectors
+    _write(module, histories["repeated events"].last(max_history), table, path)
     session = open_session(path)
     for node in session.get_inputs():
         fixed = [axis for axis, size in zip(_axes(node.name), node.shape, strict=False) if not isinstance(size, str)]
@@ -45,10 +54,10 @@ def export_encoder(module: QueryModule, queries: Queries, max_history: int, path
             raise ExportError(
                 f"query_module: fixes the {fixed[0]} of {node.name} to {node.shape}; use no Python number made from it"
             )
-    vectors = {name: _both(module, session, batch) for name, batch in histories.items()}
-    scale = max(float(np.abs(expected).max()) for expected, _ in vectors.values()) or 1.0
+    encoded = {name: _both(module, session, batch, table) for name, batch in histories.items()}
+    scale = max(float(np.abs(expected).max()) for expected, _ in encoded.values()) or 1.0
     worst = 0.0
-    for name, (expected, got) in vectors.items():
+    for name, (expected, got) in encoded.items():
         difference = float(np.abs(got - expected).max()) / scale
         if not difference <= TOLERANCE:
             raise ParityError(
@@ -59,13 +68,15 @@ def export_encoder(module: QueryModule, queries: Queries, max_history: int, path
     return worst
 
 
-def _both(module: QueryModule, session: Any, queries: Queries) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _both(
+    module: QueryModule, session: Any, queries: Queries, table: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The vectors of all ``queries`` and once more of the first alone, in torch and in onnxruntime."""
     import torch
 
     expected, got = [], []
     for some in (queries, queries.take(np.arange(1))):
-        inputs = _inputs(module, some, int(some.lengths.max()))
+        inputs = _inputs(module, some, int(some.lengths.max()), table)
         with torch.inference_mode():
             expected.append(module(*(torch.from_numpy(array) for array in inputs.values())).numpy())
         got.append(session.run(["query"], inputs)[0])
@@ -91,13 +102,12 @@ def _must_fit(module: QueryModule) -> None:
         )
 
 
-def _write(module: QueryModule, example: Queries, path: Path) -> None:
+def _write(module: QueryModule, example: Queries, table: NDArray[np.float32], path: Path) -> None:
     # batch and length must differ from each other and from 0 and 1, which the exporter takes for constants
     width = max(2, int(example.lengths.max()))
     rows = np.arange(2 if width != 2 else 3) % len(example)
-    write_onnx(
-        module, _inputs(module, example.take(rows), width), [_axes(name) for name in module.inputs], "query", path
-    )
+    inputs = _inputs(module, example.take(rows), width, table)
+    write_onnx(module, inputs, [_axes(name) for name in module.inputs], "query", path)
 
 
 def write_onnx(
@@ -145,8 +155,11 @@ def open_session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _inputs(module: QueryModule, queries: Queries, width: int) -> dict[str, NDArray[Any]]:
+def _inputs(module: QueryModule, queries: Queries, width: int, table: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     padded = queries.padded(width)
+    if "vectors" in module.inputs:
+        items = padded["items"]
+        padded["vectors"] = table[items] * (items >= 0)[..., None]
     return {name: padded[name] for name in module.inputs}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -38,6 +38,9 @@ from serving_min.manifest import (
     TableIndex,
 )
 from serving_min.queries import Queries
+
+if TYPE_CHECKING:
+    from recsys_lab.nn.query import QueryModule
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ def _write_vectors(
     if not np.isfinite(vectors).all():
         broken = codes[~np.isfinite(vectors).all(axis=1)][0]
         raise ExportError(f"{model.name}: the vector of item {model.catalogue.ids[broken]!r} is not finite")
-    module = model.query_module()
-    export_encoder(module, queries, model.max_history, folder / "encoder.onnx")
+    module = _smallest_graph(model)
+    export_encoder(module, queries, model.max_history, folder / "encoder.onnx", model.item_vectors())
     asked = model.encode(queries.take(np.flatnonzero(queries.lengths > 0)))
     choice = build_index(
         vectors,
@@ -88,7 +91,8 @@ def _write_vectors(
         seed=settings.seed,
     )
     choice.write(folder / "items.faiss")
-    np.savez(folder / "vectors.npz", codes=codes, vectors=vectors)
+    np.save(folder / "vectors.npy", vectors)
+    np.savez(folder / "vectors.npz", codes=codes)
     index = FaissIndex(
         factory=choice.factory,
         settings=choice.settings,
@@ -100,6 +104,14 @@ def _write_vectors(
     )
     exact = choice.factory == "Flat"
     return ModelPart(index, tuple(module.inputs), model.max_history, exact, write_new_items(model, folder))
+
+
+def _smallest_graph(model: VectorModel) -> QueryModule:
+    """Without a table of items where the bundle's own vectors serve, which holds none of what is no candidate."""
+    module = model.query_module()
+    if model.item_vectors()[~model.candidates].any():
+        return module
+    return module.over_vectors() or module
 
 
 def _write_table(

@@ -85,31 +85,49 @@ class NextItem(nn.Module):
         return self.network.items
 
 
+class GivenVectors(QueryModule):
+    """The query: what to expect after the latest event, [B, D], over the vectors of the history's items."""
+
+    def __init__(self, encoder: SequenceEncoder, unit_length: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.unit_length = unit_length
+        self.inputs = ("items", "vectors")
+        if encoder.events is not None:
+            self.inputs += ("events",)
+        if encoder.gaps is not None:
+            self.inputs += ("ages",)
+
+    def forward(
+        self, items: Tensor, vectors: Tensor, third: Tensor | None = None, fourth: Tensor | None = None
+    ) -> Tensor:
+        """The arrays that ``inputs`` names, in its order."""
+        pairs = zip(self.inputs, (items, vectors, third, fourth), strict=False)
+        given = {name: part[:, -self.encoder.max_history :] for name, part in pairs if part is not None}
+        real = given["items"] >= 0
+        gaps = gaps_of(given["ages"]) if "ages" in given else None
+        latest: Tensor = self.encoder(given["vectors"], real, given.get("events"), gaps, last_only=True)[:, 0]
+        return functional.normalize(latest, dim=-1) if self.unit_length else latest
+
+
 class LatestPosition(QueryModule):
-    """The query: what to expect after the latest event, [B, D], over fixed item vectors [I, D]."""
+    """The same over fixed item vectors [I, D]."""
 
     vectors: Tensor
 
     def __init__(self, vectors: Tensor, encoder: SequenceEncoder, unit_length: bool) -> None:
         super().__init__()
         self.register_buffer("vectors", vectors)
-        self.encoder = encoder
-        self.unit_length = unit_length
-        self.inputs = ("items",)
-        if encoder.events is not None:
-            self.inputs += ("events",)
-        if encoder.gaps is not None:
-            self.inputs += ("ages",)
+        self.given = GivenVectors(encoder, unit_length)
+        self.inputs = tuple(name for name in self.given.inputs if name != "vectors")
 
     def forward(self, items: Tensor, second: Tensor | None = None, third: Tensor | None = None) -> Tensor:
-        """The arrays that ``inputs`` names, in its order."""
-        pairs = zip(self.inputs, (items, second, third), strict=False)
-        given = {name: part[:, -self.encoder.max_history :] for name, part in pairs if part is not None}
-        codes = given["items"]
-        known = functional.embedding(codes.clamp(min=0), self.vectors)
-        gaps = gaps_of(given["ages"]) if "ages" in given else None
-        latest: Tensor = self.encoder(known, codes >= 0, given.get("events"), gaps, last_only=True)[:, 0]
-        return functional.normalize(latest, dim=-1) if self.unit_length else latest
+        known = functional.embedding(items.clamp(min=0), self.vectors)
+        latest: Tensor = self.given(items, known, second, third)
+        return latest
+
+    def over_vectors(self) -> QueryModule | None:
+        return None if self.given.unit_length else self.given
 
 
 @dataclass(kw_only=True, eq=False)

@@ -72,7 +72,8 @@ def test_golden_requests_get_their_golden_answers(written: Path) -> None:
     golden = [msgspec.json.decode(line, type=Golden) for line in lines]
     requests = [msgspec.json.decode(pair.request, type=Request) for pair in golden]
     for request, pair in zip(requests, golden, strict=True):
-        assert msgspec.json.encode(engine.recommend([request])[0]) == bytes(pair.answer)
+        assert msgspec.json.encode(engine.recommend([request], pair.surface)[0]) == bytes(pair.answer)
+    assert {pair.surface for pair in golden} == {"recommend", "similar", "rank"}
     assert len(golden) >= 20
     assert all(request.now is not None for request in requests)
     answers = [json.loads(bytes(pair.answer)) for pair in golden]
@@ -109,11 +110,11 @@ def test_a_version_is_a_plain_name(version: str, tmp_path: Path) -> None:
 def scale_vectors(folder: Path) -> None:
     import faiss
 
-    stored = dict(np.load(folder / "vectors.npz"))
-    stored["vectors"][5] *= 1.01
-    np.savez(folder / "vectors.npz", **stored)
-    index = faiss.IndexFlatIP(stored["vectors"].shape[1])
-    index.add(stored["vectors"])
+    vectors = np.load(folder / "vectors.npy")
+    vectors[5] *= 1.01
+    np.save(folder / "vectors.npy", vectors)
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
     faiss.write_index(index, str(folder / "items.faiss"))
 
 

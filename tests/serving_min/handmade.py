@@ -102,7 +102,8 @@ def write_vectors(
 ) -> FaissIndex:
     """The three files of a vector bundle. The encoder sums the vectors of the history."""
     codes = np.arange(len(vectors), dtype=np.int32) if codes is None else codes
-    np.savez(folder / "vectors.npz", codes=codes, vectors=vectors)
+    np.save(folder / "vectors.npy", vectors)
+    np.savez(folder / "vectors.npz", codes=codes)
     index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     index.train(vectors)
     index.add(vectors)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from serving_min.bundle import Bundle
 from serving_min.errors import BundleError
+from serving_min.item_vectors import in_8_bits
 from serving_min.manifest import FILE_NAME, manifest_schema, read_manifest
 from serving_min.vectors import Vectors
 from tests.serving_min.handmade import (
@@ -63,7 +64,7 @@ def test_what_is_loaded(bundles: dict[str, Path]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_file_is_missed(copy: Callable[[str], Path], kind: str) -> None:
     names = [path.name for path in copy(kind).iterdir()]
-    assert len(names) == {"vector": 8, "neighbours": 6, "sessions": 6, "static": 5}[kind]
+    assert len(names) == {"vector": 9, "neighbours": 6, "sessions": 6, "static": 5}[kind]
     for name in names:
         folder = copy(kind)
         (folder / name).unlink()
@@ -152,6 +153,20 @@ def other_items(**columns: Any) -> Callable[[Path], None]:
     return lambda folder: write_items(folder / "items.arrow", pa.table(columns))
 
 
+def array(name: str, values: NDArray[Any]) -> Callable[[Path], None]:
+    return lambda folder: np.save(folder / name, values)
+
+
+def eight_bits(**changes: NDArray[np.float32]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        coded = in_8_bits(VECTORS + 1)
+        np.save(folder / "vectors.npy", coded.stored)
+        means = {"low": coded.low, "step": coded.step, **changes}
+        np.savez(folder / "vectors.npz", codes=np.arange(5, dtype=np.int32), **means)
+
+    return spoil
+
+
 def other_index(dimension: int, factory: str, metric: int) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         index = faiss.index_factory(dimension, factory, metric)
@@ -216,7 +231,11 @@ def garbage(name: str) -> Callable[[Path], None]:
         ("vector", garbage("encoder.onnx"), "encoder.onnx: "),
         ("static", other_items(id=["A"]), "items.arrow: no column item_id"),
         ("static", other_items(item_id=["A", None]), "items.arrow: item_id of row 1 is null"),
-        ("static", other_items(item_id=["A", "A"]), "item_codes.npy: does not find item 'A', or two items have this id"),
+        (
+            "static",
+            other_items(item_id=["A", "A"]),
+            "item_codes.npy: does not find item 'A', or two items have this id",
+        ),
         ("static", other_items(item_id=["A"]), "fallback.npz: not of the 1 items of items.arrow"),
         ("static", other_items(item_id=["A"], price=["dear"]), "items.arrow: "),
         ("static", arrays("fallback.npz", scores=None), "fallback.npz: no array scores"),
@@ -238,14 +257,20 @@ def garbage(name: str) -> Callable[[Path], None]:
         ("vector", arrays("vectors.npz", codes=np.array([0, 1, 2, 4, 3], np.int32)), "codes do not ascend"),
         ("vector", arrays("vectors.npz", codes=np.array([0, 1, 2, 3, 5], np.int32)), "not candidates"),
         ("vector", arrays("vectors.npz", codes=np.array([0, 1], np.int32)), "2 codes for 5 vectors"),
-        ("vector", arrays("vectors.npz", vectors=np.full((5, 2), np.nan, np.float32)), "vectors are not all finite"),
-        ("vector", arrays("vectors.npz", vectors=VECTORS[:4]), "vectors are (4, 2), the manifest says (5, 2)"),
+        ("vector", array("vectors.npy", np.full((5, 2), np.nan, np.float32)), "vectors are not all finite"),
+        ("vector", array("vectors.npy", VECTORS[:4]), "vectors are (4, 2), the manifest says (5, 2)"),
+        ("vector", array("vectors.npy", VECTORS.astype(np.float64)), "float64, neither float32 nor uint8"),
+        ("vector", array("vectors.npy", np.asfortranarray(VECTORS)), "vectors do not lie row by row"),
+        ("vector", array("vectors.npy", VECTORS.astype(np.uint8)), "vectors.npz: no array low, step"),
+        ("vector", eight_bits(step=np.ones(3, np.float32)), "vectors.npz: 3 numbers step for 2 columns"),
+        ("vector", eight_bits(low=np.full(2, np.inf, np.float32)), "vectors.npz: low are not all finite"),
+        ("vector", eight_bits(), "not the vectors of vectors.npy"),
         ("vector", other_index(3, "Flat", faiss.METRIC_INNER_PRODUCT), "items.faiss: the index is (5, 3)"),
         ("vector", other_index(2, "Flat", faiss.METRIC_L2), "items.faiss: the index is not for inner products"),
         ("vector", other_encoder(3), "encoder.onnx: its queries have shape (3,)"),
         ("vector", one_event_encoder, "encoder.onnx: [ONNXRuntimeError]"),
         ("vector", encoder_with_weights_elsewhere, "External data path"),
-        ("vector", flat_index(-VECTORS), "items.faiss: not the vectors of vectors.npz"),
+        ("vector", flat_index(-VECTORS), "items.faiss: not the vectors of vectors.npy"),
         ("vector", index_with_own_numbers, "items.faiss: finds places beyond its 5 vectors"),
         ("static", packed("fallback.npz", scores=np.zeros(1 << 20, np.float32)), "fallback.npz: compressed, to be "),
         ("static", other_items(item_id=[*range(6)]), "items.arrow: item_id is int64, not string"),

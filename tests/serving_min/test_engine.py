@@ -317,7 +317,8 @@ def test_rank_equals_brute_force(large: Engine) -> None:
     for row, history in enumerate(histories(50)):
         scores = np.full(N_ITEMS, -np.inf)
         if history and hasattr(model, "vectors"):
-            scores = (model.vectors @ model.vectors[history[-50:]].sum(axis=0)).astype(np.float64)
+            vectors = model.vectors.stored
+            scores = (vectors @ vectors[history[-50:]].sum(axis=0)).astype(np.float64)
         elif history and model is not None:
             scores = np.zeros(N_ITEMS)
             for code in set(history):
