@@ -38,6 +38,7 @@ from serving_min.rerank import TopK
 
 if TYPE_CHECKING:
     from recsys_lab.models.base import Recommender
+    from recsys_lab.reranking import Reranking
     from recsys_lab.tuning.outcome import Outcome
 
 __all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "export", "fit", "make_split"]
@@ -245,15 +246,18 @@ def evaluate_run(run: Run, metrics: Mapping[str, Any] | None = None) -> Evaluati
 def evaluate_bundle(config: Config, folder: Path) -> Evaluation:
     """The same metrics through the bundle and the server's own engine.
 
-    ``config`` describes the data and the split; RunError when they are not the bundle's.
+    ``config`` describes the data, the split and the re-ranking; RunError when they are not the bundle's.
     """
     from serving_min.bundle import Bundle
     from serving_min.engine import Engine
+    from serving_min.rerank.facts import Facts
 
     bundle = Bundle.load(folder)
     fingerprints = bundle.manifest.fingerprints
     _, split = _same_question(config, {"data": fingerprints.data, "split": fingerprints.split})
-    lists = Engine(bundle).rank(split.test.queries, max(_cutoffs(config)), exclude_seen=split.exclude_seen)
+    reranking: Reranking = config.build("rerank")
+    recommend, k = Engine(bundle).rank, max(_cutoffs(config))
+    lists = reranking.apply(recommend, Facts.of(bundle), split.test.queries, k, exclude_seen=split.exclude_seen)
     return _evaluate(config, lists, split.test)
 
 

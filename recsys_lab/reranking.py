@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,17 +40,25 @@ class Reranking:
     def rank(self, model: Recommender, queries: Queries, k: int, *, exclude_seen: bool = True) -> TopK:
         """The best k items for each query, as ``Recommender.recommend`` gives them, after the rules.
 
-        Raises ConfigError when the rules speak of what the model's catalogue does not have.
+        Raises BundleError when the rules speak of what the model's catalogue does not have.
         """
         if self.rules.idle:
             return model.recommend(queries, k, exclude_seen=exclude_seen)
-        reranker = Reranker(self.rules, facts(model))
+        return self.apply(model.recommend, facts(model), queries, k, exclude_seen=exclude_seen)
+
+    def apply(
+        self, recommend: Callable[..., TopK], known: Facts, queries: Queries, k: int, *, exclude_seen: bool = True
+    ) -> TopK:
+        """The same for whatever else makes lists as ``Recommender.recommend`` does: a bundle's engine."""
+        if self.rules.idle:
+            return recommend(queries, k, exclude_seen=exclude_seen)
+        reranker = Reranker(self.rules, known)
         histories = np.split(queries.items, queries.offsets[1:-1])
         barred = [np.unique(history) if exclude_seen else NO_CODES for history in histories]
         asked = [reranker.asks(Bounds(k, codes), now) for codes, now in zip(barred, queries.now.tolist(), strict=True)]
 
         def best(rows: NDArray[np.int64], bounds: Bounds) -> TopK:
-            return model.recommend(queries.take(rows), bounds.k, exclude_seen=exclude_seen, candidates=bounds.allowed)
+            return recommend(queries.take(rows), bounds.k, exclude_seen=exclude_seen, candidates=bounds.allowed)
 
         def more(rows: NDArray[np.int64], bounds: Bounds) -> Found:
             return Found.of(best(rows, bounds))
