@@ -39,7 +39,7 @@ from serving_min.manifest import Member as ManifestMember
 from serving_min.neighbours import Neighbours
 from serving_min.network import Network
 from serving_min.new_items import ItemReader, NewItems
-from serving_min.opinions import Opinion
+from serving_min.opinions import Opinions
 from serving_min.queries import Queries
 from serving_min.ranking import Candidates, Ranking, Scorer
 from serving_min.reading import Shapes, must, must_be_codes, open_session, read_arrays, reading
@@ -152,9 +152,10 @@ def _read_composite(folder: Path, index: BlendIndex | RankingIndex, history: His
         second = Ranking(candidates_of, _read_scorer(folder, index))
         if n_items:
             blank = Queries.from_histories([[0]], event_names=history.events)
-            nothing = Opinion(np.zeros(1, np.int32), np.ones(1), 0.0)
+            first = np.zeros(1, np.int64)
+            nothing = Opinions(first, first.astype(np.int32), np.ones(1), first + 1)
             table = candidates_of.table(blank, [nothing] * len(names))
-            width = table.rows.shape[1]
+            width = table.features.shape[1]
             if width != index.features:
                 raise BundleError(f"{folder}: {width} features where the manifest says {index.features}")
             with reading(folder / index.scorer_file):
