@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import cast
 from uuid import uuid4
 
@@ -18,7 +21,17 @@ from serving_min.messages import Problem
 
 LARGEST_BODY = 1 << 20  # bytes
 REQUEST_ID = "X-Request-Id"
+PAGE = {
+    "Content-Security-Policy": "default-src 'self'; img-src * data:; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
 ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+Ended = Callable[[Scope, int, float], None]
+asking: ContextVar[Scope | None] = ContextVar("asking", default=None)
 
 
 async def read_body(request: Request) -> bytes:
@@ -79,8 +92,9 @@ def _on_gone(_: Request, __: Exception) -> Response:
     return problem(400, "the body ended too soon")  # nobody is there to read it, but it is no bug to log
 
 
-def _on_bug(_: Request, __: Exception) -> Response:
-    return problem(500, "internal error; the server's log has the traceback")
+def _on_bug(request: Request, _: Exception) -> Response:
+    said = {REQUEST_ID: request.scope[REQUEST_ID]}  # the middleware below has given up
+    return problem(500, "internal error; the server's log has the traceback", **said)
 
 
 PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
@@ -97,21 +111,37 @@ PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
 
 
 class RequestIds:
-    """Middleware: each response carries the request's ``X-Request-Id``, or a new one."""
+    """Middleware: each response carries the request's ``X-Request-Id``, or a new one, and pages say what they may do.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    ``asking`` is the request's scope within whatever it awaits. Each of ``ended`` is told the scope, the status and
+    when the request began, as ``time.monotonic``.
+    """
+
+    def __init__(self, app: ASGIApp, ended: Sequence[Ended] = ()) -> None:
+        self.app, self.ended = app, ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        began = time.monotonic()
         given = Headers(scope=scope).get(REQUEST_ID, "")
         scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+        asking.set(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = scope[REQUEST_ID]
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.update(PAGE)
+                for tell in self.ended:
+                    tell(scope, message["status"], began)
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            for tell in self.ended:
+                tell(scope, 500, began)
+            raise

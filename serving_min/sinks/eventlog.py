@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from serving_min.errors import StartError
+from serving_min.sinks.personal import Personal
 from serving_min.sinks.records import Line
 from serving_min.sinks.segments import Format, Segments
 from serving_min.sinks.sink import EventSink, Status, Target
@@ -41,7 +43,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
         if self.url is not None and self.folder is None:
             raise StartError("log: `url` needs `folder` too, where segments wait for the store")
         targets: list[Target] = []
-        upload = None
+        upload, personal = None, None
         if self.folder is not None:
             folder = Path(self.folder)
             try:
@@ -49,18 +51,29 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
             except OSError as error:
                 raise StartError(f"log: {folder}: {error.strerror or error}; choose a folder to write to") from error
             upload = None if self.url is None else Upload(folder, self.url)
+            personal = Personal(folder, upload)
         if self.kafka is not None:
             from serving_min.sinks.kafka import Kafka
 
             targets.append(Kafka(self.kafka, prefix=self.prefix))
-        return EventLog(EventSink(targets, waiting=self.waiting, sync_seconds=self.sync) if targets else None, upload)
+        sink = EventSink(targets, waiting=self.waiting, sync_seconds=self.sync) if targets else None
+        return EventLog(sink, upload, personal)
+
+
+class Removed(Struct, frozen=True):
+    """How many ``lines``; ``open`` segments of other processes may hold more until those finish them."""
+
+    lines: int = 0
+    open: int = 0
 
 
 class EventLog:
     """The log as the rest of the server sees it: somewhere to write to, which may be nowhere."""
 
-    def __init__(self, sink: EventSink | None = None, upload: Upload | None = None) -> None:
-        self.sink, self.upload = sink, upload
+    def __init__(
+        self, sink: EventSink | None = None, upload: Upload | None = None, personal: Personal | None = None
+    ) -> None:
+        self.sink, self.upload, self.personal = sink, upload, personal
 
     @property
     def wanted(self) -> bool:
@@ -81,6 +94,24 @@ class EventLog:
     def write(self, line: Line) -> None:
         if self.sink is not None:
             self.sink.write(line)
+
+    async def find(self, user: str) -> dict[str, list[dict[str, Any]]]:
+        """What is written of a user, by stream; not what went to Kafka."""
+        await self._settle()
+        return {} if self.personal is None else await asyncio.to_thread(self.personal.find, user)
+
+    async def remove(self, user: str) -> Removed:
+        """Take out all that was written of a user; Kafka keeps what it has, as long as its topics are set to."""
+        if self.personal is None:
+            return Removed()
+        before = self.personal.open()
+        await self._settle()
+        lines = await asyncio.to_thread(self.personal.remove, user)
+        return Removed(lines, len(before & self.personal.open()))
+
+    async def _settle(self) -> None:
+        if self.sink is not None:
+            await self.sink.settle()
 
     def status(self) -> Status:
         return Status(0, 0, 0) if self.sink is None else self.sink.status()

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Protocol
 
 import msgspec
@@ -35,7 +35,17 @@ class Target(Protocol):
         """Make what was appended safe. Called about once a second, also when nothing was appended."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Leave nothing half-finished. More may be appended afterwards."""
+        ...
+
+
+class Mark(Event):
+    """In the queue: what came before it is to be finished; after the ``last`` one nothing comes."""
+
+    def __init__(self, *, last: bool) -> None:
+        super().__init__()
+        self.last = last
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -55,7 +65,7 @@ class EventSink:
         self._written = 0
         self._complaints: set[type[Exception]] = set()
         self._encode = msgspec.json.Encoder().encode
-        self._queue: SimpleQueue[Line | None] = SimpleQueue()
+        self._queue: SimpleQueue[Line | Mark] = SimpleQueue()
         self._thread = Thread(target=self._work, name="event sink", daemon=True)
 
     def start(self) -> None:
@@ -63,8 +73,14 @@ class EventSink:
 
     async def stop(self) -> None:
         """Write what waits, make it safe, and end."""
-        self._queue.put(None)
+        self._queue.put(Mark(last=True))
         await asyncio.to_thread(self._thread.join)
+
+    async def settle(self) -> None:
+        """Finish what was written until now, as if the sink were stopped."""
+        mark = Mark(last=False)
+        self._queue.put(mark)
+        await asyncio.to_thread(mark.wait)
 
     def write(self, line: Line) -> bool:
         """Never waits. False where the queue is full and the line is lost."""
@@ -81,7 +97,7 @@ class EventSink:
     def _work(self) -> None:
         synced, ended = time.monotonic(), False
         while not ended:
-            lines, ended = self._take(synced + self.sync_seconds - time.monotonic())
+            lines, mark = self._take(synced + self.sync_seconds - time.monotonic())
             by_stream: dict[str, list[Encoded]] = {}
             for line in lines:
                 by_stream.setdefault(line.stream, []).append((line.user, self._encode(line)))
@@ -89,24 +105,27 @@ class EventSink:
                 for stream, encoded in by_stream.items():
                     self._append(target, stream, encoded)
             self._written += len(lines)
-            if ended or time.monotonic() - synced >= self.sync_seconds:
+            if mark is not None or time.monotonic() - synced >= self.sync_seconds:
                 synced = time.monotonic()
                 for target in self.targets:
-                    self._do(target, "close" if ended else "sync")
+                    self._do(target, "sync" if mark is None else "close")
+            if mark is not None:
+                ended = mark.last
+                mark.set()
 
-    def _take(self, seconds: float) -> tuple[list[Line], bool]:
-        """What has queued, waiting for the first line if need be; and whether it was the end."""
+    def _take(self, seconds: float) -> tuple[list[Line], Mark | None]:
+        """What has queued, waiting for the first line if need be, until a mark."""
         lines: list[Line] = []
         try:
             line = self._queue.get(timeout=max(0.0, seconds))
-            while line is not None:
+            while not isinstance(line, Mark):
                 lines.append(line)
                 if len(lines) == AT_ONCE:
-                    return lines, False
+                    return lines, None
                 line = self._queue.get_nowait()
         except Empty:
-            return lines, False
-        return lines, True
+            return lines, None
+        return lines, line
 
     def _append(self, target: Target, stream: str, lines: list[Encoded]) -> None:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from serving_min.errors import StartError
 from serving_min.sinks.segments import finished
@@ -31,6 +32,7 @@ class Upload:
         except (ImportError, ValueError) as error:
             raise StartError(f"log url: {url!r} cannot be opened: {error}") from error
         self.folder, self.url, self.seconds = folder, url, seconds
+        self.resting = Lock()  # whoever has it finds no segment on its way
         self._away = False
         self._ended = Event()
         self._thread = Thread(target=self._work, name="upload", daemon=True)
@@ -46,14 +48,36 @@ class Upload:
     def round(self) -> int:
         """Move what is finished; how many segments that were. Raises what the store raises."""
         moved = 0
-        for path in finished(self.folder):
-            there = f"{self._root}/{path.relative_to(self.folder).as_posix()}"
-            self._store.makedirs(there.rpartition("/")[0], exist_ok=True)
-            with self._store.transaction, path.open("rb") as source, self._store.open(there, "wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-            path.unlink()
-            moved += 1
+        with self.resting:
+            for path in finished(self.folder):
+                there = f"{self._root}/{path.relative_to(self.folder).as_posix()}"
+                self._store.makedirs(there.rpartition("/")[0], exist_ok=True)
+                with self._store.transaction, path.open("rb") as source, self._store.open(there, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                path.unlink()
+                moved += 1
         return moved
+
+    def uploaded(self) -> list[str]:
+        """The segments in the store."""
+        found = self._store.find(self._root) if self._store.exists(self._root) else []
+        return sorted(path for path in found if "/date=" in path)
+
+    def access(self, there: str) -> tuple[Callable[[], bytes], Callable[[bytes], None]]:
+        """How to read and how to replace what is ``there`` in the store; replaced by nothing, it goes."""
+
+        def read() -> bytes:
+            content: bytes = self._store.cat_file(there)
+            return content
+
+        def write(content: bytes) -> None:
+            if not content:
+                self._store.rm_file(there)
+                return
+            with self._store.transaction, self._store.open(there, "wb") as target:
+                target.write(content)
+
+        return read, write
 
     def _work(self) -> None:
         while True:

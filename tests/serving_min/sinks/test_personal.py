@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from serving_min.sinks.eventlog import LogSettings, Removed
+from serving_min.sinks.records import AnswerLine, EventLine, Shown
+from serving_min.sinks.segments import finished
+
+SHOWN = [Shown("A", 1, 0.5, 1.0, "model")]
+
+
+def event(identity: str, user: str) -> EventLine:
+    return EventLine(identity, user, "A", "view", 1, 2)
+
+
+def answer(identity: str, user: str) -> AnswerLine:
+    return AnswerLine(identity, user, "home", "m", "1", 1, 0, SHOWN)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_user_is_found_and_removed_everywhere(
+    tmp_path: Path, format: Literal["jsonl", "parquet"], stored: bool
+) -> None:
+    url = f"file://{tmp_path}/store" if stored else None
+
+    async def scenario() -> None:
+        log = LogSettings(folder=str(tmp_path / "log"), url=url, format=format).open()
+        log.start()
+        for line in (event("1", "ann"), event("2", "bob"), event("3", 'ann"b'), answer("r1", "ann"), event("4", "ann")):
+            log.write(line)
+        assert await log.find("nobody") == {"answers": [], "events": []}  # and so the segments are finished
+        if log.upload is not None:
+            assert log.upload.round() == 2
+        log.write(event("5", "ann"))
+        log.write(event("6", "anna"))
+        found = await log.find("ann")
+        assert [line["id"] for line in found["events"]] in (["1", "4", "5"], ["5", "1", "4"])
+        assert [line["request_id"] for line in found["answers"]] == ["r1"]
+        assert await log.remove("ann") == Removed(lines=4, open=0)
+        assert await log.remove("ann") == Removed()
+        assert await log.find("ann") == {"events": []}
+        assert [line["id"] for line in (await log.find('ann"b'))["events"]] == ["3"]
+        log.write(event("7", "ann"))
+        await log.stop()
+
+    asyncio.run(scenario())
+    left = [*finished(tmp_path / "log"), *finished(tmp_path / "store")]
+    assert not [path for path in left if path.parent.parent.name == "answers"], "a segment without a line goes"
+    if format == "jsonl":
+        ids = [json.loads(line)["id"] for path in left for line in path.read_text().splitlines()]
+        assert sorted(ids) == ["2", "3", "6", "7"]
+
+
+def test_other_processes_segments_are_reported(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        here, there = (LogSettings(folder=str(tmp_path)).open() for _ in range(2))
+        for log in (here, there):
+            log.start()
+            log.write(event("1", "ann"))
+        await asyncio.sleep(0.3)
+        assert await here.remove("ann") == Removed(lines=1, open=1)
+        await there.stop()
+        assert await here.remove("ann") == Removed(lines=1, open=0)
+        await here.stop()
+
+    asyncio.run(scenario())
+    assert [*finished(tmp_path)] == []

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from serving_min.errors import StartError
+from serving_min.messages import Answer
+from serving_min.tracing import Otlp
+from serving_min.wire import asking
+
+ANSWER = Answer([], "r1", "home", "m", "1", "empty history", [], [])
+
+
+def test_an_answer_is_a_span_with_its_stages_under_the_callers_own() -> None:
+    exporter = InMemorySpanExporter()
+    otlp = Otlp("http://collector:4318", exporter=exporter)
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    token = asking.set({"headers": [(b"traceparent", f"00-{trace}-{parent}-01".encode())]})
+    now = time.monotonic()
+    otlp.answered(ANSWER, now - 5, [("encode", now - 2), ("json", now - 1)], batch=now - 3)
+    asking.reset(token)
+    otlp.answered(ANSWER, now - 5, [], batch=now - 3)
+    otlp.stop()
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == ["queue", "encode", "json", "/v1/home", "queue", "/v1/home"]
+    queue, encode, json, answer = spans[:4]
+    seconds = {span.name: ((span.end_time or 0) - (span.start_time or 0)) / 1e9 for span in spans[:3]}
+    assert seconds == {
+        "queue": pytest.approx(2, abs=1e-5),
+        "encode": pytest.approx(1, abs=1e-5),
+        "json": pytest.approx(1, abs=1e-5),
+    }
+    assert abs((answer.start_time or 0) / 1e9 - (time.time() - 5)) < 1
+    assert answer.context is not None
+    assert answer.parent is not None
+    assert (f"{answer.context.trace_id:032x}", f"{answer.parent.span_id:016x}") == (trace, parent)
+    for inside in (queue, encode, json):
+        assert inside.parent is not None
+        assert inside.parent.span_id == answer.context.span_id
+    assert dict(answer.attributes or {}) == {
+        "request.id": "r1",
+        "recsys.surface": "home",
+        "recsys.model": "m 1",
+        "recsys.fallback": "empty history",
+    }
+    assert spans[-1].parent is None
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(StartError, match="pip install opentelemetry-sdk"):
+        Otlp("http://collector:4318")
