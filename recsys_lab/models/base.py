@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[Any]]
 SCORES_PER_BLOCK = 1 << 21  # 8 MiB of float32 scores at a time stay in the processor's cache
+LARGEST_UNPACKED = 1 << 28  # weights: 1 GiB
 EVENTS_PER_BATCH = 1 << 14  # encoded at once, padding included
 
 
@@ -296,10 +297,20 @@ class NeighbourModel(Recommender):
         histories.sum_duplicates()
         if self.recency is None:
             histories.data[:] = 1
+        if sparse.issparse(weights) and _denser_is_sooner(histories.nnz, weights):
+            weights = weights.toarray()
         product = histories @ weights
         scores: NDArray[np.float32] = product.toarray() if sparse.issparse(product) else product
         scores[scores <= 0] = -np.inf
         return scores
+
+
+def _denser_is_sooner(touches: int, weights: Any) -> bool:
+    """Whether unpacking ``weights`` [I, I] pays for so many rows of it to be added up. Adding one weight takes about 8 ns
+    packed and .4 ns unpacked, unpacking 1 ns each."""
+    items = weights.shape[0]
+    packed, unpacked = 8 * touches * weights.nnz / items, items**2 + 0.4 * touches * items
+    return items**2 <= LARGEST_UNPACKED and unpacked < packed
 
 
 def recent_popularity(
