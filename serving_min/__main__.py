@@ -13,19 +13,27 @@ from serving_min.settings import Settings
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving_min", description="Answer requests from a bundle.")
-    parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote")
+    parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote, or a registry's")
     parser.add_argument("--host", help=f"address to listen on (default {Settings().host})")
     parser.add_argument("--port", type=int, help=f"0 takes a free one (default {Settings().port})")
+    parser.add_argument(
+        "--admin-port", type=int, metavar="PORT", help="for operators' routes, on 127.0.0.1 (default: none)"
+    )
     parser.add_argument("--redis", metavar="URL", help="where the users' latest events are kept (default: in memory)")
     parser.add_argument("--log", metavar="FOLDER", help="where events and answers are written (default: nowhere)")
     parser.add_argument("--kafka", metavar="SERVERS", help="HOST:PORT,… that events and answers are sent to")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file: see serving_min/README.md")
     given = parser.parse_args()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises it again
     from serving_min.server import serve
 
     try:
-        sections = {"state": {"redis": given.redis}, "log": {"folder": given.log, "kafka": given.kafka}}
+        sections = {
+            "state": {"redis": given.redis},
+            "log": {"folder": given.log, "kafka": given.kafka},
+            "admin": {"port": given.admin_port},
+        }
         serve(given.bundle, Settings.read(given.settings, host=given.host, port=given.port, **sections))
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")

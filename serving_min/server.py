@@ -1,19 +1,27 @@
-"""From a bundle's folder to a listening process."""
+"""From a bundle's folder, or a registry's, to a listening process."""
 
 from __future__ import annotations
 
-import os
+import asyncio
+import signal
 import socket
 import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from serving_min.app import create_app
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
-from serving_min.errors import StartError
+from serving_min.errors import ServingError
+from serving_min.listening import address, listen
 from serving_min.messages import Request
+from serving_min.releases import live_bundle
+from serving_min.routes.admin import create_admin_app
 from serving_min.settings import Settings
 from serving_min.shop import Shop
 
@@ -21,47 +29,98 @@ KEEP_ALIVE = 120  # seconds
 DRAIN = 30  # seconds that running requests get when the server is told to stop
 
 
-def serve(bundle: Path | str, settings: Settings | None = None) -> None:
+def serve(path: Path | str, settings: Settings | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer what is running and return.
 
-    Port 0 takes a free one; the line printed when ready names it. Raises BundleError, and
-    StartError when the address cannot be had.
+    Port 0 takes a free one; the line printed when ready names it. Raises BundleError, ReleaseError for a registry
+    that names no bundle, and StartError when the address cannot be had.
     """
     settings = settings or Settings()
-    engine = Engine(Bundle.load(bundle))
+    shop = open_shop(path, settings)
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(listen(settings.host, settings.port))
+        admin = None
+        if settings.admin.port is not None:
+            options = "--admin-port"
+            admin = sockets.enter_context(listen(settings.admin.host, settings.admin.port, options=options))
+        run(shop, listener, admin)
+
+
+def open_shop(path: Path | str, settings: Settings) -> Shop:
+    """The shop of the bundle in a folder, or of the live one of a registry."""
+    engine = Engine(Bundle.load(live_bundle(path)))
     engine.recommend([Request()])  # the first answer is slower, so nobody should wait for it
-    with _listen(settings.host, settings.port) as listener:
-        manifest, (name, taken) = engine.bundle.manifest, listener.getsockname()[:2]
-        where = f"http://[{name}]:{taken}" if ":" in name else f"http://{name}:{taken}"
-        ready = f"{manifest.name} {manifest.version}: {len(engine.bundle.items):,} items at {where} (see {where}/docs)"
-        config = uvicorn.Config(
-            create_app(Shop(engine, settings)),
-            loop="auto",  # uvloop, where it exists
-            http="httptools",
-            lifespan="on",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=DRAIN,
-        )
-        _Server(config, ready).run(sockets=[listener])
+    return Shop(engine, settings, path=Path(path))
+
+
+def run(shop: Shop, listener: socket.socket, admin: socket.socket | None) -> None:
+    """Answer at ``listener``, and at ``admin`` what only operators may ask, until told to stop."""
+    _Server(shop, listener, admin).run(sockets=[listener])
+
+
+def configured(app: Starlette, *, lifespan: bool) -> uvicorn.Config:
+    """How HTTP is spoken."""
+    return uvicorn.Config(
+        app,
+        loop="auto",  # uvloop, where it exists
+        http="httptools",
+        lifespan="on" if lifespan else "off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN,
+    )
+
+
+class Beside(uvicorn.Server):
+    """A server within the event loop of another one, which hears the signals and stops it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
-        super().__init__(config)
-        self.ready = ready
+    def __init__(self, shop: Shop, listener: socket.socket, admin: socket.socket | None) -> None:
+        super().__init__(configured(create_app(shop), lifespan=True))
+        self.shop, self.listener, self.admin = shop, listener, admin
+        self._beside = Beside(configured(create_admin_app(shop), lifespan=False))
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        sys.stdout.write(f"{self.ready}\n")
+        if self.admin is not None:
+            self._spawn(self._beside.serve([self.admin]))
+            while not self._beside.started:
+                await asyncio.sleep(0.005)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload()))
+        self._say()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._beside.should_exit = True
+        await super().shutdown(sockets)
+        await asyncio.gather(*self._tasks)
+
+    async def _reload(self) -> None:
+        try:
+            await self.shop.fleet.reload()
+        except ServingError as error:
+            sys.stderr.write(f"serving_min: not reloaded, the old bundle stays: {error}\n")
+        else:
+            self._say()
+
+    def _say(self) -> None:
+        """Which bundle answers, and where."""
+        bundle, where = self.shop.engine.bundle, address(self.listener)
+        operators = (
+            f", for operators at {address(self.admin)}" if self.admin and self.admin.family != socket.AF_UNIX else ""
+        )
+        name = f"{bundle.manifest.name} {bundle.manifest.version}"
+        sys.stdout.write(f"{name}: {len(bundle.items):,} items at {where} (see {where}/docs){operators}\n")
         sys.stdout.flush()
 
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise StartError(f"cannot listen on {host} port {port}: {why}; choose another --port or --host") from error
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

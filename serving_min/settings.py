@@ -17,6 +17,13 @@ from serving_min.state.settings import StateSettings
 Positive = Annotated[int, Meta(ge=1)]
 
 
+class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where operators' routes are; nowhere without a ``port``."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """``waiting`` requests may queue, more get a 503. What is asked after ``deadline`` seconds in the queue gets the
     fallback. ``salt`` turns user ids into pseudonyms before they are kept anywhere."""
@@ -29,6 +36,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     fleet: FleetSettings = FleetSettings()
+    admin: AdminSettings = AdminSettings()
 
     @classmethod
     def read(cls, path: Path | None = None, **options: Any) -> Settings:

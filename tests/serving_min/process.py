@@ -30,11 +30,18 @@ def command(*arguments: str | Path, python: str | Path = sys.executable) -> list
 
 
 @contextmanager
-def running(bundle: Path, *, python: str | Path = sys.executable, folder: Path = ROOT) -> Iterator[Running]:
-    """A server on a free port, ready. ``folder`` is where ``serving_min`` lies."""
-    process = subprocess.Popen(
-        command(bundle.resolve(), "--port", "0", python=python), cwd=folder, stdout=subprocess.PIPE, text=True
-    )
+def running(
+    bundle: Path,
+    *options: str | Path,
+    python: str | Path = sys.executable,
+    folder: Path = ROOT,
+    quiet: bool = True,
+) -> Iterator[Running]:
+    """A server on a free port, ready. ``folder`` is where ``serving_min`` lies. If it is not ``quiet``, what it
+    complains of can be read, and must be."""
+    words = command(bundle.resolve(), "--port", "0", *options, python=python)
+    errors = None if quiet else subprocess.PIPE
+    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True)
     with process:
         try:
             assert process.stdout is not None

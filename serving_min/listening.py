@@ -1,0 +1,23 @@
+"""Sockets to listen on."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from serving_min.errors import StartError
+
+
+def listen(host: str, port: int, *, options: str = "--port or --host") -> socket.socket:
+    """Port 0 takes a free one. Raises StartError, which names the ``options`` that would help."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise StartError(f"cannot listen on {host} port {port}: {why}; choose another {options}") from error
+
+
+def address(listener: socket.socket) -> str:
+    """Where it can be reached."""
+    name, port = listener.getsockname()[:2]
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

@@ -1,0 +1,49 @@
+"""What only operators may ask, an application of its own: it is not on the public port."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving_min.errors import BundleError, ReleaseError
+from serving_min.fleet.settings import FleetSettings
+from serving_min.shop import Shop
+from serving_min.wire import PROBLEMS, RequestIds, json_response, problem, read_body
+
+
+def create_admin_app(shop: Shop) -> Starlette:
+    """It neither starts nor stops the shop. What is refused changes nothing, and is a 409."""
+    return Starlette(
+        routes=routes(shop),
+        middleware=[Middleware(RequestIds)],
+        exception_handlers={**PROBLEMS, BundleError: _on_refused, ReleaseError: _on_refused},
+    )
+
+
+def routes(shop: Shop) -> list[Route]:
+    settings_of = msgspec.json.Decoder(FleetSettings)
+
+    async def fleet(_: HttpRequest) -> Response:
+        return json_response(shop.fleet.status())
+
+    async def change(http: HttpRequest) -> Response:
+        await shop.fleet.change(settings_of.decode(await read_body(http)))
+        return json_response(shop.fleet.status())
+
+    async def reload(_: HttpRequest) -> Response:
+        manifest = (await shop.fleet.reload()).bundle.manifest
+        return json_response({"name": manifest.name, "version": manifest.version})
+
+    return [
+        Route("/admin/fleet", fleet, methods=["GET"]),
+        Route("/admin/fleet", change, methods=["PUT"]),
+        Route("/admin/reload", reload, methods=["POST"]),
+    ]
+
+
+def _on_refused(_: HttpRequest, error: Exception) -> Response:
+    return problem(409, f"refused, nothing has changed: {error}")
