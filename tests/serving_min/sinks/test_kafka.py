@@ -45,6 +45,7 @@ def test_lines_arrive_keyed_by_user_and_in_their_order() -> None:
     sink.write(answer("r1"))
     while sink.status().written < 51:
         time.sleep(0.01)
+    assert target._producer.flush(20) == 0
     events = received(servers, "recsys.events", 50)
     assert [value["id"] for key, value in events if key == "ann"] == [str(number) for number in range(1, 50, 2)]
     assert len(events) == 50
