@@ -274,6 +274,7 @@ def export(
     Raises ParityError, and writes nothing, when the bundle's answers differ from the model's.
     """
     from recsys_lab.export.bundle import write_bundle
+    from recsys_lab.export.companions import fit_companions
     from recsys_lab.models.base import Recommender
 
     trained = Config(run.config, tuple(run.overrides))
@@ -293,6 +294,7 @@ def export(
         metrics=run.metrics,
         settings=settings,
         created=created,
+        companions=fit_companions(config, split.test),
     )
 
 

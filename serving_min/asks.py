@@ -58,7 +58,7 @@ class Ask:
             return None
         if "history" in of:
             return self.histories["history"].silence
-        return "unknown item" if "item" in of else "empty cart"
+        return "unknown item" if any(history.unknown_items for history in spoken) else "empty cart"
 
     @cached_property
     def unknown_items(self) -> list[str]:

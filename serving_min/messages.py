@@ -153,7 +153,8 @@ class Problem(Struct, frozen=True):
 
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of ``golden.jsonl``: a request, and its answer to the byte."""
+    """A line of ``golden.jsonl``: a request to a surface, and its answer to the byte."""
 
     request: msgspec.Raw
     answer: msgspec.Raw
+    surface: str = "recommend"

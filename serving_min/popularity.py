@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,8 +28,9 @@ class Popularity:
         return order[self.candidates[order]]
 
     def best(self, _: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
-        """The same for every query, with or without a history."""
-        return [self.filled(no_opinion(bound.k), bound) for bound in bounds]
+        """The same for every query, with or without a history: an opinion, and no fallback."""
+        lists = [self.filled(no_opinion(bound.k), bound) for bound in bounds]
+        return [replace(best, filled=np.zeros_like(best.filled)) for best in lists]
 
     def filled(self, found: TopK, bounds: Bounds, kin: NDArray[np.bool_] | None = None) -> TopK:
         """``found`` [1, k] with its empty places filled, from the items in ``kin`` [I] alone if given."""

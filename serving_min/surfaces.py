@@ -23,7 +23,7 @@ BUILT_IN = (MODEL, SIMILAR, GIVEN, POPULAR)
 RECOMMEND = "recommend"
 PLAIN_NAME = re.compile("[a-z][a-z0-9-]*")
 
-Needs = Literal["nothing", "item", "cart", "items", "liked"]
+Needs = Literal["nothing", "item", "items", "liked"]
 Seen = Literal["policy", "exclude", "keep", "only"]
 Fallback = Literal["category", "popular"]
 

@@ -56,10 +56,7 @@ def _read_codes(
     """The items that have vectors, and with vectors of 8 bits what these mean."""
     with reading(path):
         whole = vectors.stored.dtype == np.float32
-        shapes: Shapes = {
-            "codes": (np.int32, 1),
-            **({} if whole else {"low": (np.float32, 1), "step": (np.float32, 1)}),
-        }
+        meaning: Shapes = {} if whole else {"low": (np.float32, 1), "step": (np.float32, 1)}
         found = read_arrays(path, {"codes": (np.int32, 1), **meaning})
         codes = found["codes"]
         must(len(codes) == len(vectors), f"{len(codes)} codes for {len(vectors)} vectors")

@@ -26,7 +26,7 @@ def verified(folder: Path | str) -> Engine:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             golden = msgspec.json.decode(line, type=Golden)
-            answer = engine.recommend([msgspec.json.decode(golden.request, type=Request)])[0]
+            answer = engine.recommend([msgspec.json.decode(golden.request, type=Request)], golden.surface)[0]
         except (ServingError, msgspec.DecodeError) as error:
             raise BundleError(f"{path}: line {number}: {error}") from error
         if msgspec.json.encode(answer) != bytes(golden.answer):

@@ -18,17 +18,19 @@ from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ExportError
 from recsys_lab.export.golden import write_golden
 from recsys_lab.export.parity import check_parity
-from recsys_lab.export.part import write_model
+from recsys_lab.export.part import write_member, write_model
 from recsys_lab.export.settings import ExportSettings
+from recsys_lab.export.surfaces import read_surfaces, write_surfaces
 from recsys_lab.export.tables import write_fallback, write_items
 from recsys_lab.models.base import Recommender
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import BundleError
 from serving_min.manifest import FILE_NAME as MANIFEST_FILE
-from serving_min.manifest import File, Fingerprints, History, Manifest, Metric, Model, Parity, Policy
+from serving_min.manifest import SURFACES_FILE, File, Fingerprints, History, Manifest, Metric, Model, Parity, Policy
 from serving_min.queries import Queries
 
+COMPANION_QUERIES = 200  # that each companion's parity is checked on
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -44,11 +46,13 @@ def write_bundle(
     metrics: Mapping[str, Any],
     settings: Mapping[str, Any],
     created: datetime,
+    companions: Mapping[str, Recommender] | None = None,
 ) -> Path:
     """Write ``folder/name/version`` as export/README.md describes it, and return that path.
 
     The fold's queries measure the index and pass the parity gate; its log names event kinds and
-    user attributes; ``settings`` are those of ``ExportSettings``. Until everything is proven the
+    user attributes; ``settings`` are those of ``conf/export``. ``companions`` are fitted models that its surfaces may
+    ask, by name. Until everything is proven the
     folder has a dotted name that nobody reads.
     Raises ExportError when the version is there already or the model cannot be exported, and
     ParityError when the bundle does not answer as the model does; nothing is written then.
@@ -59,6 +63,8 @@ def write_bundle(
     if model.kind is None:
         raise ExportError(f"{model.name}: this model stays in the lab, no bundle can hold it; export one of our own")
     chosen = ExportSettings.read(settings)
+    companions = companions or {}
+    surfaces = read_surfaces(settings.get("surfaces") or {}, companions, model.catalogue)
     queries = _sample(fold.queries, chosen)
     k = min(chosen.k, len(model.catalogue))
     final = folder / name / version
@@ -67,6 +73,11 @@ def write_bundle(
             write_items(model.catalogue, partial / "items.arrow")
             write_fallback(model, partial / "fallback.npz")
             part = write_model(model, queries, partial, exclude_seen=exclude_seen, k=k, settings=chosen)
+            beside = {
+                other: write_member(other, companion, queries, partial, exclude_seen=exclude_seen, k=k, settings=chosen)
+                for other, companion in companions.items()
+            }
+            write_surfaces(surfaces, partial / SURFACES_FILE)
             (partial / "golden.jsonl").touch()
             unproven = Manifest(
                 name=name,
@@ -82,18 +93,20 @@ def write_bundle(
                 parity=Parity(queries=0, k=k, exact=part.exact, identical=0, recall=0, worst_score_difference=0),
                 files={},
                 item_encoder=part.item_encoder,
+                companions=tuple(member for member, _ in beside.values()),
             )
-            engine = Engine(_reread(partial, unproven))
-            parity = check_parity(
-                model,
-                engine,
-                queries,
-                k=k,
-                exact=part.exact,
-                target_recall=chosen.target_recall,
-                tolerance=chosen.tolerance,
-                seed=chosen.seed,
-            )
+            bundle = _reread(partial, unproven)
+            engine = Engine(bundle)
+            gate: dict[str, Any] = {
+                "k": k,
+                "target_recall": chosen.target_recall,
+                "tolerance": chosen.tolerance,
+                "seed": chosen.seed,
+            }
+            parity = check_parity(model, engine, queries, exact=part.exact, **gate)
+            few = queries.take(np.arange(min(COMPANION_QUERIES, len(queries))))
+            for other, companion in companions.items():
+                check_parity(companion, Engine(bundle.alone(other)), few, exact=beside[other][1].exact, **gate)
             write_golden(engine, queries, model.catalogue, partial / "golden.jsonl")
             _reread(partial, replace(unproven, parity=parity))
     except FileExistsError as error:
@@ -110,7 +123,7 @@ def _sample(queries: Queries, settings: ExportSettings) -> Queries:
 def _reread(folder: Path, manifest: Manifest) -> Bundle:
     """Complete ``manifest`` with what lies in ``folder``, write it, and load the bundle as the server does."""
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST_FILE]
-    files = {path.relative_to(folder).as_posix(): _described(path) for path in found}
+    files = {path.relative_to(folder).as_posix(): described(path) for path in found}
     (folder / MANIFEST_FILE).write_bytes(replace(manifest, files=files).to_json())
     try:
         return Bundle.load(folder)
@@ -118,6 +131,6 @@ def _reread(folder: Path, manifest: Manifest) -> Bundle:
         raise ExportError(f"the server refuses the bundle: {error}") from error
 
 
-def _described(path: Path) -> File:
+def described(path: Path) -> File:
     with path.open("rb") as file:
         return File(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)

@@ -14,6 +14,7 @@ from recsys_lab.export.requests import to_requests
 from serving_min.engine import Engine
 from serving_min.messages import Golden, Request
 from serving_min.queries import Queries
+from serving_min.surfaces import RECOMMEND
 
 TYPICAL = 8
 
@@ -24,11 +25,22 @@ def write_golden(engine: Engine, queries: Queries, catalogue: Catalogue, path: P
     Every request says when it is asked, and has an id, so that the answers never change.
     """
     lines = []
-    for number, asked in enumerate(golden_requests(engine, queries, catalogue)):
-        request = msgspec.json.encode({**asked, "request_id": f"golden-{number}"})
-        answer = engine.recommend([msgspec.json.decode(request, type=Request)])[0]
-        lines.append(msgspec.json.encode(Golden(msgspec.Raw(request), msgspec.Raw(msgspec.json.encode(answer)))))
+    asked = [(RECOMMEND, request) for request in golden_requests(engine, queries, catalogue)]
+    asked += _of_surfaces(engine, queries, catalogue)
+    for number, (surface, body) in enumerate(asked):
+        request = msgspec.json.encode({**body, "request_id": f"golden-{number}"})
+        answer = msgspec.json.encode(engine.recommend([msgspec.json.decode(request, type=Request)], surface)[0])
+        lines.append(msgspec.json.encode(Golden(msgspec.Raw(request), msgspec.Raw(answer), surface)))
     path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+def _of_surfaces(engine: Engine, queries: Queries, catalogue: Catalogue) -> list[tuple[str, dict[str, Any]]]:
+    """One request to each of the other surfaces, with all that any of them needs."""
+    one = to_requests(queries.take(np.flatnonzero(queries.lengths > 0)[:1]), catalogue, engine.bundle.manifest.history)
+    ids = [event["item"] for event in one[0]["history"]]
+    found = [shown.id for shown in engine.recommend([msgspec.convert({**one[0], "k": 5}, Request)])[0].items]
+    body = {**one[0], "item": ids[-1], "cart": ids[-2:], "items": [*found, "no such item"], "liked": {"items": ids[:1]}}
+    return [(name, body) for name in sorted(engine.bundle.surfaces) if name != RECOMMEND]
 
 
 def golden_requests(engine: Engine, queries: Queries, catalogue: Catalogue) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from recsys_lab.export.neighbours import build_table
 from recsys_lab.export.new_items import write_new_items
 from recsys_lab.export.scorer import export_scorer
 from recsys_lab.export.settings import ExportSettings
-from recsys_lab.export.tables import write_fallback
+from recsys_lab.export.tables import write_fallback, write_item_vectors
 from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.composite import Composite
 from recsys_lab.models.hybrid import Hybrid
@@ -24,6 +24,7 @@ from recsys_lab.models.neural_ranker import NeuralRanker
 from recsys_lab.models.ranker import Ranker
 from recsys_lab.models.second_stage import SecondStage
 from recsys_lab.models.sessions import SessionModel
+from serving_min.item_vectors import ItemVectors, in_8_bits
 from serving_min.manifest import (
     NETWORK_FILE,
     TREES_FILE,
@@ -71,6 +72,26 @@ def write_model(
     raise ExportError(f"{model.name}: a {model.kind} model must be a VectorModel, a NeighbourModel or a SessionModel")
 
 
+def write_member(
+    name: str,
+    model: Recommender,
+    queries: Queries,
+    folder: Path,
+    *,
+    exclude_seen: bool,
+    k: int,
+    settings: ExportSettings,
+) -> tuple[Member, ModelPart]:
+    """Write a model inside another's bundle: its files in a folder of its ``name``."""
+    inside = folder / name
+    inside.mkdir()
+    write_fallback(model, inside / "fallback.npz")
+    part = write_model(model, queries, inside, exclude_seen=exclude_seen, k=k, settings=settings)
+    described = {"name": name, "kind": model.kind, "index": part.index}
+    told = {**described, "max_length": part.max_length, "inputs": part.inputs}
+    return msgspec.convert(msgspec.to_builtins(told), Member), part
+
+
 def _write_vectors(
     model: VectorModel, queries: Queries, folder: Path, *, k: int, settings: ExportSettings
 ) -> ModelPart:
@@ -82,20 +103,24 @@ def _write_vectors(
     module = _smallest_graph(model)
     export_encoder(module, queries, model.max_history, folder / "encoder.onnx", model.item_vectors())
     asked = model.encode(queries.take(np.flatnonzero(queries.lengths > 0)))
+    whole = vectors.nbytes <= settings.vectors_megabytes << 20 or len(vectors) <= settings.flat_limit
+    stored = ItemVectors(vectors) if whole else in_8_bits(vectors)
     choice = build_index(
         vectors,
         asked,
         target_recall=settings.target_recall,
         k=k,
         flat_limit=settings.flat_limit,
+        megabytes=settings.index_megabytes,
+        stored=stored,
         seed=settings.seed,
     )
     choice.write(folder / "items.faiss")
-    np.save(folder / "vectors.npy", vectors)
-    np.savez(folder / "vectors.npz", codes=codes)
+    write_item_vectors(stored, codes, folder)
     index = FaissIndex(
         factory=choice.factory,
         settings=choice.settings,
+        widening=choice.widening,
         dimension=vectors.shape[1],
         size=len(codes),
         recall=choice.recall,
@@ -147,16 +172,11 @@ def _write_composite(
     model: Composite, queries: Queries, folder: Path, *, exclude_seen: bool, settings: ExportSettings
 ) -> ModelPart:
     """Each member's files in a folder of its own, and the second stage's beside them."""
+    k = min(model.depth, len(model.catalogue))
     members, exact = [], True
-    for name, member in model.fitted.items():
-        inside = folder / name
-        inside.mkdir()
-        write_fallback(member, inside / "fallback.npz")
-        k = min(model.depth, len(model.catalogue))
-        part = write_model(member, queries, inside, exclude_seen=exclude_seen, k=k, settings=settings)
-        described = {"name": name, "kind": member.kind, "index": part.index}
-        told = {**described, "max_length": part.max_length, "inputs": part.inputs}
-        members.append(msgspec.convert(msgspec.to_builtins(told), Member))
+    for name, inside in model.fitted.items():
+        member, part = write_member(name, inside, queries, folder, exclude_seen=exclude_seen, k=k, settings=settings)
+        members.append(member)
         exact &= part.exact
     if isinstance(model, Hybrid):
         blend = model.blend

@@ -9,19 +9,22 @@ from typing import Any
 from recsys_lab.errors import ConfigError
 from recsys_lab.settings import check_arguments
 
-NAMING = {"name", "version"}  # in conf/export too, for whoever calls ``write_bundle``
+ELSEWHERE = {"name", "version", "companions", "surfaces"}  # in conf/export too, for whoever writes the bundle
 
 
 @dataclass(frozen=True)
 class ExportSettings:
     """``conf/export``. Recall and parity are measured on lists of ``k``, with at most
     ``parity_queries`` of the test queries; up to ``flat_limit`` vectors are searched exactly,
-    up to ``table_limit`` item-item weights all kept."""
+    up to ``table_limit`` item-item weights all kept. An index takes at most ``index_megabytes``; vectors that take
+    more than ``vectors_megabytes`` are kept in 8 bits a number."""
 
     target_recall: float = 0.97
     k: int = 100
     flat_limit: int = 100_000
     table_limit: int = 10_000_000
+    index_megabytes: int = 512
+    vectors_megabytes: int = 1_024
     parity_queries: int = 2_000
     tolerance: float = 1e-5
     seed: int = 0
@@ -30,7 +33,7 @@ class ExportSettings:
     def read(cls, settings: Mapping[str, Any]) -> ExportSettings:
         """Raises ConfigError for a setting that does not exist, or cannot work."""
         known = {field.name for field in fields(cls)}
-        unknown = settings.keys() - known - NAMING
+        unknown = settings.keys() - known - ELSEWHERE
         if unknown:
             raise ConfigError(f"export: no such setting {sorted(unknown)}; there are {sorted(known)}")
         check_arguments(cls, settings, "export")

@@ -6,7 +6,7 @@ Six items. A, B, C are red things that go together, D, E, F blue ones. F is not 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,15 @@ from serving_min.engine import Engine
 from serving_min.item_codes import make_slots
 from serving_min.manifest import (
     FILE_NAME,
+    SURFACES_FILE,
     FaissIndex,
     File,
     Fingerprints,
     History,
     Kind,
     Manifest,
+    Member,
+    MemberKind,
     Metric,
     Model,
     Parity,
@@ -146,8 +149,10 @@ def write_bundle(
     model: Callable[[Path], FaissIndex | TableIndex | SessionIndex | None] | None = None,
     exclude_seen: bool = True,
     golden: list[dict[str, Any]] = GOLDEN,
+    companions: Mapping[str, MemberKind] | None = None,
+    surfaces: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a bundle; ``model`` writes its model files (default: the six items above)."""
+    """Write a bundle; ``model`` writes its model files (default: the six items above), companions have theirs."""
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Path], FaissIndex | TableIndex | SessionIndex | None]] = {
         "vector": lambda folder: write_vectors(folder, VECTORS, 6),
@@ -161,6 +166,14 @@ def write_bundle(
     if len(table) == 6:
         candidates[5] = False
     np.savez(folder / "fallback.npz", scores=popularity, candidates=candidates)
+    beside = []
+    for name, what in (companions or {}).items():
+        (folder / name).mkdir(exist_ok=True)
+        np.savez(folder / name / "fallback.npz", scores=popularity[::-1].copy(), candidates=candidates)
+        inputs: tuple[Any, ...] = ("items",) if what == "vector" else ()
+        beside.append(Member(name, what, writers[what](folder / name), 50, inputs))
+    if surfaces is not None:
+        (folder / SURFACES_FILE).write_bytes(msgspec.json.encode(surfaces))
     manifest = Manifest(
         name=f"test-{kind}",
         version="1",
@@ -174,6 +187,7 @@ def write_bundle(
         index=(model or writers[kind])(folder),
         parity=Parity(1, 10, True, 1.0, 1.0, 0.0),
         files={},
+        companions=tuple(beside),
     )
     (folder / "golden.jsonl").write_bytes(b"")
     seal(folder, manifest)
@@ -195,8 +209,8 @@ def write_bundle(
 def seal(folder: Path, manifest: Manifest) -> None:
     """Write the manifest with the checksums of the files as they are."""
     files = {
-        path.name: File(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
-        for path in sorted(folder.iterdir())
-        if path.name != FILE_NAME
+        path.relative_to(folder).as_posix(): File(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != FILE_NAME
     }
     (folder / FILE_NAME).write_bytes(msgspec.structs.replace(manifest, files=files).to_json())

@@ -1,0 +1,39 @@
+"""The models beside the exported one: a shop's surfaces ask for more than one model can say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from recsys_lab.data.fold import Fold
+from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.models.base import Recommender
+
+if TYPE_CHECKING:
+    from recsys_lab.config import Config
+
+LOG = logging.getLogger(__name__)
+
+
+def fit_companions(config: Config, fold: Fold) -> dict[str, Recommender]:
+    """The models of ``export.companions`` by name, fitted on the fold's log.
+
+    One that refuses these data (ModelError) is left out with a warning, and surfaces go without it. Raises ConfigError
+    for an entry that names no model.
+    """
+    fitted: dict[str, Recommender] = {}
+    for name, settings in (config["export"]["companions"] or {}).items():
+        label, overrides = _read(name, settings)
+        model: Recommender = config.for_model(label).but(*overrides).build("model")
+        try:
+            fitted[name] = model.fit(fold.train, catalogue=fold.catalogue)
+        except ModelError as error:
+            LOG.warning("companion %s is left out: %s", name, error)
+    return fitted
+
+
+def _read(name: str, settings: Any) -> tuple[str, list[str]]:
+    if not isinstance(settings, Mapping) or "model" not in settings:
+        raise ConfigError(f"export.companions.{name}: {settings!r} names no model; write {{model: also_viewed}}")
+    return str(settings["model"]), [f"model.{key}={value}" for key, value in settings.items() if key != "model"]

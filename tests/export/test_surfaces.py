@@ -1,0 +1,67 @@
+"""Surfaces as configured become surfaces that a bundle can have."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from recsys_lab.config import compose
+from recsys_lab.data.catalogue import Catalogue
+from recsys_lab.errors import ConfigError
+from recsys_lab.export.companions import fit_companions
+from recsys_lab.export.surfaces import read_surfaces
+from tests.export.planted import planted_fold
+
+BARE = Catalogue.of_ids(["A", "B"])
+HOME: dict[str, Any] = {"home": {"retrievers": [{"source": "model"}, {"source": "trending"}]}}
+
+
+def test_a_retriever_without_its_companion_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        surfaces = read_surfaces(HOME, [], BARE)
+    assert [asked.source for asked in surfaces["home"].retrievers] == ["model"]
+    assert "surface home goes without trending" in caplog.text
+    assert [asked.source for asked in read_surfaces(HOME, ["trending"], BARE)["home"].retrievers][1] == "trending"
+    assert set(surfaces) == {"home", "recommend", "similar", "rank"}
+
+
+def test_caps_on_what_the_items_lack_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    settings = {"home": {"retrievers": [], "rules": {"caps": {"category": 2, "brand": 1}}}}
+    with caplog.at_level(logging.WARNING):
+        surfaces = read_surfaces(settings, [], BARE)
+    assert surfaces["home"].rules.caps.category is None
+    assert "goes without its cap by category and brand" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"Home Page": {"retrievers": []}}, "'Home Page' is no name for a route"),
+        ({"home": {"retrievers": [], "fallback": ["luck"]}}, "Invalid enum value 'luck'"),
+        ({"home": {"retriever": []}}, "unknown field `retriever`"),
+    ],
+)
+def test_what_is_no_surface(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=r"export\.surfaces: ") as raised:
+        read_surfaces(settings, [], BARE)
+    assert says in str(raised.value)
+
+
+def test_companions_are_fitted_with_their_own_settings() -> None:
+    config = compose(["+export.companions.late={model: popular, half_life_days: 2.0}"])
+    companions = fit_companions(config, planted_fold())
+    assert companions["late"].params()["half_life_days"] == 2.0
+
+
+def test_the_default_companions_are_models_that_exist() -> None:
+    config = compose([])
+    assert set(config["export"]["companions"]) == {"bought_together", "also_viewed", "buy_again", "trending"}
+    for settings in config["export"]["companions"].values():
+        config.for_model(settings["model"]).build("model")
+
+
+def test_a_companion_that_names_no_model() -> None:
+    with pytest.raises(ConfigError, match=r"export.companions.late: 3 names no model"):
+        fit_companions(compose(["+export.companions.late=3"]), planted_fold())

@@ -1,0 +1,166 @@
+"""Each surface on a bundle of six items, whose lists can be reckoned by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving_min.asks import Asked
+from serving_min.bounds import Bounds
+from serving_min.bundle import Bundle
+from serving_min.engine import Engine
+from serving_min.errors import BundleError, RequestError, UnknownSurfaceError
+from serving_min.messages import Answer, Liked, Request, Scored
+from serving_min.queries import Queries
+from serving_min.rerank import TopK
+from tests.serving_min.handmade import NOW, write_bundle
+
+# popularity: B 6, D 5, F 4, C 3, E 3, A 1; F is no candidate. As "trending": A 4, B 3, C 5, D 3, E 6
+SURFACES: dict[str, Any] = {
+    "home": {"retrievers": [{"source": "model"}, {"source": "trending", "weight": 0.5}]},
+    "bought-together": {"retrievers": [{"source": "pairs", "of": "item"}], "needs": "item", "seen": "keep"},
+    "cart": {"retrievers": [{"source": "pairs", "of": "cart"}], "seen": "keep"},
+    "buy-again": {"retrievers": [{"source": "model"}], "seen": "only", "fallback": []},
+    "search": {
+        "retrievers": [{"source": "given"}, {"source": "model", "weight": 0.5}],
+        "needs": "items",
+        "seen": "keep",
+        "by": "scores",
+    },
+    "onboarding": {"retrievers": [{"source": "model"}], "needs": "liked"},
+    "one-each": {"retrievers": [{"source": "model"}], "rules": {"caps": {"category": 1}}},
+    "nothing": {"retrievers": []},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("surfaces") / "bundle"
+    return write_bundle(folder, "vector", companions={"pairs": "neighbours", "trending": "static"}, surfaces=SURFACES)
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Engine:
+    return Engine(Bundle.load(folder), clock=lambda: NOW)
+
+
+def shown(answer: Answer) -> list[tuple[str, str]]:
+    return [(item.id, item.reason) for item in answer.items]
+
+
+def ask(engine: Engine, surface: str, **fields: Any) -> Answer:
+    return engine.recommend([Request(**fields)], surface)[0]
+
+
+def test_home_joins_the_model_and_what_is_trending(engine: Engine) -> None:
+    # of A: B 6, C 3, and nothing of D and E; trending E, C, B, D. Reciprocal ranks, trending at half
+    answer = ask(engine, "home", history=["A"], k=3)
+    assert shown(answer) == [("B", "model"), ("C", "model"), ("E", "trending")]
+    assert answer.items[0].score == pytest.approx(1 / 61 + 0.5 / 63, rel=1e-5)
+    # who has no history still sees what is trending
+    assert shown(ask(engine, "home", k=3)) == [("E", "trending"), ("C", "trending"), ("A", "trending")]
+
+
+def test_bought_together_is_the_items_own_row_then_its_category(engine: Engine) -> None:
+    answer = ask(engine, "bought-together", item="A", k=4)
+    assert shown(answer) == [("B", "pairs"), ("C", "pairs"), ("D", "popular"), ("E", "popular")]
+    assert answer.fallback is None
+    answer = ask(engine, "bought-together", item="E", k=2)
+    assert shown(answer) == [("D", "popular in category"), ("B", "popular")]
+    assert answer.fallback == "the model has no opinion"
+
+
+def test_the_cart_speaks_with_all_its_items_and_none_comes_back(engine: Engine) -> None:
+    assert shown(ask(engine, "cart", cart=["A", "D"], k=2)) == [("E", "pairs"), ("B", "pairs")]
+    assert ask(engine, "cart", cart=["Z"], k=1).fallback == "unknown item"
+    assert ask(engine, "cart", k=1).fallback == "empty cart"
+
+
+def test_buy_again_shows_only_what_the_user_had(engine: Engine) -> None:
+    assert [item.id for item in ask(engine, "buy-again", history=["A", "D"], k=5).items] == ["A", "D"]
+    assert ask(engine, "buy-again", k=5).items == []
+
+
+def test_search_weighs_its_own_order_against_the_users(engine: Engine) -> None:
+    items: list[str | Scored] = [Scored("D", 3.0), Scored("C", 2.9), Scored("B", 1.0)]
+    assert [item.id for item in ask(engine, "search", items=items, k=3).items] == ["D", "C", "B"]
+    # the engine's shares: D 1, C .95, B 0; the model's, of A: B 1, C .5, D 0, at half
+    assert [item.id for item in ask(engine, "search", history=["A"], items=items).items] == ["C", "D", "B"]
+
+
+def test_a_new_users_likes_stand_for_a_history(engine: Engine) -> None:
+    answer = ask(engine, "onboarding", liked=Liked(items=["A"]), k=2)
+    assert shown(answer) == [("B", "model"), ("C", "model")]
+    answer = ask(engine, "onboarding", liked=Liked(categories=["blue"]), exclude_seen=False, k=2)
+    assert [item.id for item in answer.items] == ["D", "E"]
+    assert answer.fallback is None
+
+
+def test_rules_of_a_surface_hold(engine: Engine) -> None:
+    assert [item.category for item in ask(engine, "one-each", history=["A"], k=2).items] == ["red", "blue"]
+
+
+def test_a_surface_without_retrievers_is_its_fallback(engine: Engine) -> None:
+    assert shown(ask(engine, "nothing", k=2)) == [("B", "popular"), ("D", "popular")]
+    assert shown(ask(engine, "nothing", item="E", k=2)) == [("D", "popular in category"), ("B", "popular")]
+
+
+def test_one_call_answers_requests_to_several_surfaces(engine: Engine) -> None:
+    asked = [Asked(Request(history=["A"], k=2), name) for name in ("home", "recommend", "one-each")]
+    together = [served.answer for served in engine.answer(asked)]
+    assert together == [engine.answer([one])[0].answer for one in asked]
+
+
+def test_what_a_surface_needs_is_asked_for(engine: Engine) -> None:
+    for surface, field in (("search", "items"), ("bought-together", "item"), ("onboarding", "liked")):
+        with pytest.raises(RequestError, match=f"the surface '{surface}' needs `{field}`"):
+            ask(engine, surface)
+    with pytest.raises(UnknownSurfaceError, match="no surface 'window'"):
+        ask(engine, "window")
+
+
+class Broken:
+    def best(self, _: Queries, __: Sequence[Bounds]) -> list[TopK]:
+        raise RuntimeError("out of order")
+
+
+def test_a_model_that_fails_is_replaced_and_named(folder: Path) -> None:
+    engine = Engine(Bundle.load(folder), clock=lambda: NOW)
+    engine.sources["model"] = Broken()
+    answer = ask(engine, "recommend", history=["A"], k=2)
+    assert (shown(answer), answer.fallback) == ([("B", "popular"), ("D", "popular")], "the model failed")
+    answer = ask(engine, "home", history=["A"], k=2)
+    assert (shown(answer), answer.fallback) == ([("E", "trending"), ("C", "trending")], "the model failed")
+
+
+def test_after_the_deadline_only_the_fallback_speaks(folder: Path) -> None:
+    engine = Engine(Bundle.load(folder), clock=lambda: NOW, timer=lambda: 10.0)
+    late, early = (Asked(Request(history=["A"], k=1), "recommend", until) for until in (9.0, 11.0))
+    answers = [served.answer for served in engine.answer([late, early])]
+    assert [answer.fallback for answer in answers] == ["the deadline has passed", None]
+    assert [shown(answer) for answer in answers] == [[("B", "popular")], [("B", "model")]]
+
+
+def test_what_was_dismissed_fades_with_what_is_like_it(engine: Engine) -> None:
+    # B and C point where A points; of A and D, with A dismissed, D's kin come first
+    asked = Asked(Request(history=["A", "D"], k=3), "recommend", dismissed={"A": 1.0})
+    assert engine.answer([asked])[0].answer.items[0].id == "E"
+
+
+@pytest.mark.parametrize(
+    ("surfaces", "says"),
+    [
+        ({"Home": {"retrievers": []}}, "'Home' is no name of a surface"),
+        ({"home": {"retrievers": [{"source": "stars"}]}}, "home asks ['stars']; there are"),
+        ({"home": {"retrievers": [], "depth": 0}}, "`int` >= 1 - at `$[...].depth`"),
+        ({"home": {}}, "missing required field `retrievers`"),
+    ],
+)
+def test_surfaces_that_cannot_be(tmp_path: Path, surfaces: dict[str, Any], says: str) -> None:
+    with pytest.raises(BundleError) as raised:
+        write_bundle(tmp_path / "bundle", "static", surfaces=surfaces)
+    assert "surfaces.json: " in str(raised.value)
+    assert says in str(raised.value)
