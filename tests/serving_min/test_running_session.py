@@ -100,6 +100,18 @@ def test_what_was_dismissed_leaves_and_comes_back_with_time(bundles: dict[str, P
     asking(scenario, bundles["vector"])
 
 
+def test_what_is_like_the_dismissed_sinks(bundles: dict[str, Path]) -> None:
+    async def scenario(client: Client) -> None:
+        asked = {"history": ["A"], "exclude_seen": False}
+        assert await shown(client, **asked) == "ABC"
+        await report(client, event("1", "C", "dismiss", time=NOW - 302_400))  # half a half-life ago: .71
+        # A falls from 9 to 2.6, B from 6 to -.4, below D and E with 0; C from 3 to -3.4
+        assert await shown(client, **asked, k=5) == "ADEBC"
+        assert await shown(client, history=["D"], k=5) == "EAB", "the item itself leaves"
+
+    asking(scenario, bundles["vector"])
+
+
 def test_events_that_a_beacon_or_nobody_would_send(bundles: dict[str, Path]) -> None:
     async def scenario(client: Client) -> None:
         body = json.dumps({"events": [event("1", "D", position=None)]})
