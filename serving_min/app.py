@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 
-from serving_min.routes import about, events, recommend
+from serving_min.doors import doors
+from serving_min.routes import about, events, metrics, recommend, users
 from serving_min.shop import Shop
-from serving_min.wire import PROBLEMS, RequestIds
+from serving_min.wire import PROBLEMS
 
 
 def create_app(shop: Shop) -> Starlette:
@@ -22,10 +22,10 @@ def create_app(shop: Shop) -> Starlette:
         yield
         await shop.stop()
 
-    groups = (about, events, recommend)  # the last takes any name under /v1
+    groups = (about, metrics, users, events, recommend)  # the last takes any name under /v1
     return Starlette(
         routes=[route for group in groups for route in group.routes(shop)],
-        middleware=[Middleware(RequestIds)],
+        middleware=doors(shop.settings.doors, shop.keys, shop.observation.ended),
         exception_handlers=PROBLEMS,
         lifespan=lifespan,
     )

@@ -39,6 +39,11 @@ class Batcher(Generic[Job, Result]):
     def full(self) -> bool:
         return self._queue.qsize() >= self.waiting
 
+    @property
+    def waits(self) -> int:
+        """How many jobs are in the queue."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         self._thread.start()
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from serving_min.blend import Blend
 from serving_min.composite import Composite, Judge
 from serving_min.content import Entry
+from serving_min.drift import DRIFT_FILE, Reference
 from serving_min.errors import BundleError
 from serving_min.features import HALF_LIVES, ItemFacts
 from serving_min.items import Items
@@ -67,6 +68,7 @@ class Bundle:
     companions: Mapping[str, Part]  # by name: further models that surfaces ask
     surfaces: Surfaces  # by name
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
+    drift: Reference | None = None  # what the model said at the export
 
     def alone(self, companion: str) -> Bundle:
         """The bundle as if ``companion`` were its model, to see what that says by itself."""
@@ -100,7 +102,8 @@ class Bundle:
         companions = {one.name: _read_member(folder, one, history, len(items)) for one in manifest.companions}
         surfaces = _read_surfaces(folder, manifest)
         new_items = _read_new_items(folder, manifest.index) if manifest.item_encoder else None
-        return cls(manifest, items, popularity, candidates, model, companions, surfaces, new_items)
+        drift = _read_drift(folder, manifest)
+        return cls(manifest, items, popularity, candidates, model, companions, surfaces, new_items, drift)
 
 
 def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
@@ -184,6 +187,13 @@ def _read_surfaces(folder: Path, manifest: Manifest) -> Surfaces:
             strange = {asked.source for asked in surface.retrievers} - sources
             must(not strange, f"{name} asks {sorted(strange)}; there are {sorted(sources)}")
     return {**MINIMUM, **surfaces}
+
+
+def _read_drift(folder: Path, manifest: Manifest) -> Reference | None:
+    if DRIFT_FILE not in manifest.files:
+        return None
+    with reading(folder / DRIFT_FILE) as path:
+        return msgspec.json.decode(path.read_bytes(), type=Reference)
 
 
 def _read_facts(path: Path, n_items: int) -> ItemFacts:

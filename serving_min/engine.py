@@ -14,6 +14,7 @@ from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
 from serving_min.joining import joined
+from serving_min.laps import lap
 from serving_min.messages import Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
@@ -84,7 +85,12 @@ class Engine:
         A retriever that fails, or whose turn comes after the deadline, is silent: the fallback speaks then.
         """
         asks = [self._understood(one) for one in asked]
-        return [self._served(ask, found) for ask, found in zip(asks, self.retrieval.find(asks), strict=True)]
+        lap("understand")
+        found = self.retrieval.find(asks)
+        lap("retrieve")
+        answers = [self._served(ask, findings) for ask, findings in zip(asks, found, strict=True)]
+        lap("rerank")
+        return answers
 
     def rank(
         self,

@@ -9,8 +9,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from serving_min.cache import CacheSettings
+from serving_min.doors import DoorSettings
 from serving_min.errors import StartError
 from serving_min.fleet.settings import FleetSettings
+from serving_min.logs import LoggingSettings
 from serving_min.sinks.eventlog import LogSettings
 from serving_min.state.settings import StateSettings
 
@@ -26,16 +29,25 @@ class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """``waiting`` requests may queue, more get a 503. What is asked after ``deadline`` seconds in the queue gets the
-    fallback. ``salt`` turns user ids into pseudonyms before they are kept anywhere."""
+    fallback. ``workers`` are processes: one for each core. ``salt`` turns user ids into pseudonyms before they are kept
+    anywhere. ``otlp`` is where traces go, http://HOST:4318; ``meters`` a folder, empty at the start, in which the
+    processes of one server show each other their metrics.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     waiting: Positive = 512
     deadline: Annotated[float, Meta(gt=0)] = 1.0
+    workers: Positive = 1
     salt: Annotated[str, Meta(min_length=8)] | None = None
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     fleet: FleetSettings = FleetSettings()
+    doors: DoorSettings = DoorSettings()
+    cache: CacheSettings = CacheSettings()
+    logging: LoggingSettings = LoggingSettings()
+    otlp: str | None = None
+    meters: str | None = None
     admin: AdminSettings = AdminSettings()
 
     @classmethod

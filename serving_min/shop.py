@@ -8,9 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from serving_min.asks import Asked
+from serving_min.cache import Cache
 from serving_min.engine import Engine
+from serving_min.erasure import Erasure
+from serving_min.events import Batch, Receipt
+from serving_min.fleet.deployment import Deployment
 from serving_min.fleet.fleet import Fleet
+from serving_min.given import Fingerprints, Given, weigh
+from serving_min.keys import Keys
 from serving_min.messages import Request
+from serving_min.observation import Observation, gauges
 from serving_min.settings import Settings
 from serving_min.visitors import Visitors
 
@@ -32,6 +39,13 @@ class Shop:
         self.fleet = Fleet(engine, self.settings.fleet, path=path, waiting=self.settings.waiting, timer=timer)
         state, log = self.settings.state.open(), self.settings.log.open()
         self.visitors = Visitors(state, log, salt=self.settings.salt, clock=engine.clock)
+        self.keys = Keys.read(self.settings.doors.keys)
+        self.cache: Cache[Given] = Cache(self.settings.cache, weigh)
+        self.fingerprints = Fingerprints()
+        audit = self.settings.doors.audit
+        self.erasure = Erasure(self.visitors, None if audit is None else Path(audit), forgotten=self.cache.clear)
+        self.observation = Observation.of(self.settings)
+        self.observation.meters.watch(*gauges(self.fleet, self.visitors))
 
     @property
     def engine(self) -> Engine:
@@ -45,20 +59,40 @@ class Shop:
     async def start(self) -> None:
         await self.visitors.start()
         self.fleet.start()
+        await self.observation.start()
 
     async def stop(self) -> None:
         """Answer what is queued, then end."""
         await self.fleet.stop()
         await self.visitors.stop()
+        await self.observation.stop()
 
-    async def answer(self, surface: str, request: Request) -> bytes:
-        """The JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
-        asked = Asked(request, surface, self.timer() + self.settings.deadline)
+    async def answer(self, surface: str, request: Request) -> Given:
+        """Its ``body`` is the JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
+        began = self.timer()
+        asked = Asked(request, surface, began + self.settings.deadline)
         self.engine.check(asked)
         with self.fleet.chosen(request, surface) as deployment:
             if request.user_id is not None:
                 remembered = await self.visitors.remember(request, deployment.engine.bundle, surface)
                 asked = replace(asked, request=remembered.request, dismissed=remembered.dismissed)
-            answered = await self.fleet.answer(deployment, asked)
-        self.visitors.was_answered(answered.served, answered.engine.bundle.items.ids)
-        return answered.body
+            key = self.fingerprints.of(deployment.engine, asked)
+            if key is None:
+                given, outcome = await self._made(deployment, asked, began), None
+            else:
+                given, outcome = await self.cache.get(key, lambda: self._made(deployment, asked, began))
+        self.visitors.was_answered(given.line, request)
+        self.observation.given(given.answer, asked.request, outcome, self.timer() - began)
+        return given
+
+    async def report(self, batch: Batch) -> Receipt:
+        """Take in what visitors did."""
+        receipt = await self.visitors.report(batch, self.engine.bundle.items.codes)
+        self.observation.reported(receipt)
+        return receipt
+
+    async def _made(self, deployment: Deployment, asked: Asked, began: float) -> Given:
+        answered = await self.fleet.answer(deployment, asked)
+        self.observation.made(answered, began)
+        line = self.visitors.line(answered.served, answered.engine.bundle.items.ids)
+        return Given.of(answered.served.answer, answered.body, line)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from starlette.datastructures import Headers
 
 from serving_min.errors import StartError
-from serving_min.laps import Lap
+from serving_min.laps import Batch
 from serving_min.messages import Answer
 from serving_min.wire import asking
-
-
-class Tracer(Protocol):
-    def answered(self, answer: Answer, began: float, laps: Sequence[Lap], batch: float) -> None:
-        """Times are readings of ``time.monotonic``: when the request came, and when its batch was begun."""
-        ...
 
 
 class Otlp:
@@ -50,7 +44,8 @@ class Otlp:
         self._server = trace.SpanKind.SERVER
         self._epoch = clock() - time.monotonic()
 
-    def answered(self, answer: Answer, began: float, laps: Sequence[Lap], batch: float) -> None:
+    def answered(self, answer: Answer, began: float, batch: Batch) -> None:
+        """Made in ``batch``, for a request that came at ``began``, a reading of ``time.monotonic``."""
         scope = asking.get()
         given = "" if scope is None else Headers(scope=scope).get("traceparent", "")
         about = {
@@ -67,9 +62,8 @@ class Otlp:
             start_time=self._nanoseconds(began),
         )
         if span.is_recording():
-            inside, since = self._within(span), batch
-            for stage, ended in [("queue", batch), *laps]:
-                since = began if stage == "queue" else since
+            inside, since = self._within(span), began
+            for stage, ended in [("queue", batch.began), *batch.laps]:
                 child = self._tracer.start_span(stage, inside, start_time=self._nanoseconds(since))
                 child.end(self._nanoseconds(ended))
                 since = ended

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
 from serving_min.item_vectors import ItemVectors
+from serving_min.laps import lap
 from serving_min.queries import Queries
 from serving_min.rerank import TopK, speaks
 
@@ -61,7 +62,9 @@ class Vectors:
         rows = np.flatnonzero(queries.lengths)
         if not len(rows) or not len(self.codes):
             return lists
+        lap("retrieve")  # what another model may have done before
         encoded = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
+        lap("encode")
         by_depth: dict[int, list[int]] = defaultdict(list)
         for place in np.flatnonzero(speaks(encoded)).tolist():
             by_depth[self._depth(bounds[rows[place]])].append(place)

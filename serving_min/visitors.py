@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container
 
+from msgspec.structs import replace
+
 from serving_min.bundle import Bundle
 from serving_min.engine import Served
 from serving_min.events import Batch, Receipt, Reported
@@ -60,11 +62,15 @@ class Visitors:
             unknown_items=sum(event.item not in known for event in batch.events),
         )
 
-    def was_answered(self, served: Served, ids: Texts) -> None:
-        """Write down what was shown, if anybody reads it."""
-        if self.log.wanted:
-            user = served.ask.request.user_id
-            self.log.write(_answer_line(served, "" if user is None else self.alias(user), ids))
+    def line(self, served: Served, ids: Texts) -> AnswerLine | None:
+        """What the log is to have of an answer, if anybody reads it; whose it is stays open."""
+        return _answer_line(served, ids) if self.log.wanted else None
+
+    def was_answered(self, line: AnswerLine | None, request: Request) -> None:
+        """Write down what was shown, and to whom."""
+        if line is not None:
+            user = "" if request.user_id is None else self.alias(request.user_id)
+            self.log.write(replace(line, request_id=request.request_id or "", user=user))
 
     async def remember(self, request: Request, bundle: Bundle, surface: str) -> Remembered:
         """The request, with what the server saw of its user."""
@@ -101,13 +107,13 @@ def _line(event: Reported, user: str, now: int) -> EventLine:
     )
 
 
-def _answer_line(served: Served, user: str, ids: Texts) -> AnswerLine:
+def _answer_line(served: Served, ids: Texts) -> AnswerLine:
     answer, ask = served.answer, served.ask
     places = zip(answer.items, served.ranked.propensity.tolist(), strict=False)  # unknown items have none
     found = zip(served.found.codes.tolist(), served.found.scores.tolist(), strict=True)
     return AnswerLine(
         request_id=answer.request_id,
-        user=user,
+        user="",
         surface=answer.surface,
         model=answer.model,
         version=answer.model_version,

@@ -15,17 +15,19 @@ from serving_min.batching import Batcher
 from serving_min.engine import Engine, Served
 from serving_min.errors import ServingError
 from serving_min.fleet.health import Health
+from serving_min.laps import Batch, lap, timed
 
 BROKEN = ("the model failed", "the deadline has passed")  # answers that a sound bundle would not have given
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, its JSON, and the engine that gave it."""
+    """An answer, its JSON, the engine that gave it, and the batch in which it did."""
 
     served: Served
     body: bytes
     engine: Engine
+    batch: Batch
 
 
 class Deployment:
@@ -55,6 +57,10 @@ class Deployment:
     @property
     def busy(self) -> bool:
         return self._queue.full
+
+    @property
+    def waits(self) -> int:
+        return self._queue.waits
 
     def start(self) -> None:
         self._queue.start()
@@ -105,5 +111,8 @@ class Deployment:
         self.health.record(failed=failed, seconds=seconds)
 
     def _answers(self, asked: Sequence[Asked]) -> list[Answered]:
-        engine = self.engine
-        return [Answered(served, self._encode(served.answer), engine) for served in engine.answer(asked)]
+        engine, batch = self.engine, timed()
+        answers = engine.answer(asked)
+        bodies = [self._encode(served.answer) for served in answers]
+        lap("json")
+        return [Answered(served, body, engine, batch) for served, body in zip(answers, bodies, strict=True)]

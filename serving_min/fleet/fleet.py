@@ -98,6 +98,11 @@ class Fleet:
     def busy(self) -> bool:
         return self.live.busy
 
+    @property
+    def waits(self) -> int:
+        """How many requests are in the queues."""
+        return sum(deployment.waits for deployment in self._deployments())
+
     def start(self) -> None:
         for deployment in self._deployments():
             deployment.start()

@@ -22,7 +22,7 @@ def routes(shop: Shop) -> list[Route]:
 
     async def events(http: HttpRequest) -> Response:
         batch = decoder.decode(await read_body(http))  # as text/plain too: sendBeacon cannot send anything else unasked
-        return json_response(await shop.visitors.report(batch, shop.engine.bundle.items.codes))
+        return json_response(await shop.report(batch))
 
     async def tracker(_: HttpRequest) -> Response:
         return Response(script, headers=ONE_HOUR, media_type="text/javascript")

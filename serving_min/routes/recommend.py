@@ -20,11 +20,13 @@ Wanted = Annotated[int, msgspec.Meta(ge=1, le=MOST_ITEMS)]
 
 def routes(shop: Shop) -> list[Route]:
     decoder = msgspec.json.Decoder(Request)
+    keep = f"public, max-age={shop.settings.cache.public}"
 
     async def ask(http: HttpRequest) -> Response:
         request = decoder.decode(await read_body(http))
         request = replace(request, request_id=take_request_id(http, request.request_id))
-        return json_response(await shop.answer(http.path_params["surface"], request))
+        given = await shop.answer(http.path_params["surface"], request)
+        return json_response(given.body(request.request_id or ""))
 
     async def ask_about(http: HttpRequest) -> Response:
         surface, item = http.path_params["surface"], http.path_params["item_id"]
@@ -35,8 +37,12 @@ def routes(shop: Shop) -> list[Route]:
             k = msgspec.convert(http.query_params["k"], Wanted, strict=False) if "k" in http.query_params else None
         except msgspec.ValidationError as error:
             raise RequestError(f"{error} - at query parameter `k`") from error
-        request = Request(item=item, k=k, request_id=take_request_id(http))
-        return json_response(await shop.answer(surface, request))
+        request_id = take_request_id(http)
+        given = await shop.answer(surface, Request(item=item, k=k, request_id=request_id))
+        headers = {"ETag": given.tag, "Cache-Control": keep}
+        if given.tag in http.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return json_response(given.body(request_id), headers=headers)
 
     return [
         Route("/v1/{surface}", ask, methods=["POST"]),

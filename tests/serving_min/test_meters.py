@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving_min.exposition import Exposition, Snapshot
-from serving_min.laps import by_stage, lap, timed
+from serving_min.laps import Batch, Stage, lap, timed
 from serving_min.messages import Answer, Fallback
 from serving_min.meters import Counter, Gauge, Histogram, Meters
 
@@ -108,14 +108,11 @@ def test_snapshots_have_one_value_for_each_bucket() -> None:
 
 def test_laps_are_stages() -> None:
     lap("encode")  # nobody times it
-    laps = timed()
+    batch = timed()
     lap("encode")
     lap("retrieve")
-    assert [stage for stage, _ in laps] == ["encode", "retrieve"]
-    assert timed() == []
-    assert len(laps) == 2
-    assert by_stage(1.0, [("encode", 3.0), ("retrieve", 3.5), ("encode", 4.5), ("json", 4.5)]) == {
-        "encode": 3.0,
-        "retrieve": 0.5,
-        "json": 0.0,
-    }
+    assert [stage for stage, _ in batch.laps] == ["encode", "retrieve"]
+    assert timed().laps == []
+    assert len(batch.laps) == 2
+    laps: list[tuple[Stage, float]] = [("encode", 3.0), ("retrieve", 3.5), ("encode", 4.5), ("json", 4.5)]
+    assert Batch(1.0, laps).by_stage() == {"encode": 3.0, "retrieve": 0.5, "json": 0.0}

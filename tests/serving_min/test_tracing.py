@@ -7,6 +7,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from serving_min.errors import StartError
+from serving_min.laps import Batch
 from serving_min.messages import Answer
 from serving_min.tracing import Otlp
 from serving_min.wire import asking
@@ -20,9 +21,9 @@ def test_an_answer_is_a_span_with_its_stages_under_the_callers_own() -> None:
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     token = asking.set({"headers": [(b"traceparent", f"00-{trace}-{parent}-01".encode())]})
     now = time.monotonic()
-    otlp.answered(ANSWER, now - 5, [("encode", now - 2), ("json", now - 1)], batch=now - 3)
+    otlp.answered(ANSWER, now - 5, Batch(now - 3, [("encode", now - 2), ("json", now - 1)]))
     asking.reset(token)
-    otlp.answered(ANSWER, now - 5, [], batch=now - 3)
+    otlp.answered(ANSWER, now - 5, Batch(now - 3))
     otlp.stop()
     spans = exporter.get_finished_spans()
     assert [span.name for span in spans] == ["queue", "encode", "json", "/v1/home", "queue", "/v1/home"]

@@ -1,0 +1,135 @@
+"""What the server notes of each answer: for Prometheus, for traces, against the export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from starlette.types import Scope
+
+from serving_min.cache import Outcome
+from serving_min.drift import Drift, Drifted
+from serving_min.exposition import Exposition
+from serving_min.logs import AccessLog
+from serving_min.messages import Answer, Request
+from serving_min.meters import Gauge, Labels, Meters
+from serving_min.surfaces import MODEL, RECOMMEND
+from serving_min.wire import Ended
+
+if TYPE_CHECKING:
+    from serving_min.engine import Engine, Served
+    from serving_min.events import Receipt
+    from serving_min.fleet.deployment import Answered
+    from serving_min.fleet.fleet import Fleet
+    from serving_min.settings import Settings
+    from serving_min.tracing import Otlp
+    from serving_min.visitors import Visitors
+
+DRIFTED = {
+    "scores": "Stability index of the model's scores against the export's; above .25 they have changed.",
+    "popularity": "Stability index of the popularity of the model's items against the export's.",
+    "coverage": "Distinct items in as many lists as the export had, relative to the export's.",
+}
+
+
+class Observation:
+    """``folder`` is shared by the processes of one server, whose meters are shown together."""
+
+    def __init__(self, *, folder: Path | None = None, access: float = 0.0, otlp: Otlp | None = None) -> None:
+        self.meters = Meters()
+        self.exposition = Exposition(self.meters, folder)
+        self.otlp = otlp
+        self.ended: list[Ended] = [self._count_refusal]
+        if access:
+            self.ended.append(AccessLog(access).ended)
+        self._drifts: dict[str, Drift] = {}
+        self.meters.watch(*(self._drift_gauge(name, help) for name, help in DRIFTED.items()))
+
+    async def start(self) -> None:
+        await self.exposition.start()
+
+    async def stop(self) -> None:
+        await self.exposition.stop()
+        if self.otlp is not None:
+            self.otlp.stop()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Raises StartError when traces are wanted and a package is missing."""
+        otlp = None
+        if settings.otlp is not None:
+            from serving_min.tracing import Otlp
+
+            otlp = Otlp(settings.otlp)
+        folder = None if settings.meters is None else Path(settings.meters)
+        return cls(folder=folder, access=settings.logging.access, otlp=otlp)
+
+    def made(self, answered: Answered, began: float) -> None:
+        """An answer was made for a request that came at ``began``."""
+        served, batch = answered.served, answered.batch
+        surface = served.answer.surface
+        if surface not in batch.surfaces:
+            batch.surfaces.add(surface)
+            for stage, seconds in batch.by_stage().items():
+                self.meters.stages.observe(seconds, surface, stage)
+        if surface == RECOMMEND and served.answer.fallback is None:
+            self._compare(served, answered.engine)
+        if self.otlp is not None:
+            self.otlp.answered(served.answer, began, batch)
+
+    def given(self, answer: Answer, request: Request, outcome: Outcome | None, seconds: float) -> None:
+        """An answer was given, so many seconds after the request came; None where it could not be kept."""
+        named = len(request.history) + len(request.cart) + (request.item is not None)
+        self.meters.answered(answer, seconds, named)
+        self.meters.cache.add(outcome or "never kept")
+
+    def reported(self, receipt: Receipt) -> None:
+        """Visitors did something."""
+        self.meters.events.add("accepted", by=receipt.accepted)
+        self.meters.events.add("duplicate", by=receipt.duplicates)
+
+    def _count_refusal(self, _: Scope, status: int, __: float) -> None:
+        if status >= 400:
+            self.meters.refusals.add(str(status))
+
+    def _compare(self, served: Served, engine: Engine) -> None:
+        reference = engine.bundle.drift
+        if reference is None:
+            return
+        model = served.answer.model_version  # one that is loaded again goes on where it was
+        drift = self._drifts.get(model)
+        if drift is None:
+            drift = self._drifts[model] = Drift(reference, engine.bundle.popularity)
+        reasons, ranked = served.ranked.reasons, served.ranked
+        own = next((place for place, reason in enumerate(reasons) if reason != MODEL), len(reasons))
+        drift.saw(ranked.codes[:own], ranked.scores[:own])
+
+    def _drift_gauge(self, name: str, help: str) -> Gauge:
+        def read() -> Mapping[Labels, float]:
+            measured: dict[str, Drifted | None] = {model: drift.measure() for model, drift in self._drifts.items()}
+            return {(model,): getattr(one, name) for model, one in measured.items() if one is not None}
+
+        return Gauge(f"recsys_drift_{name}", help, read, ("version",), total=False)
+
+
+def gauges(fleet: Fleet, visitors: Visitors) -> list[Gauge]:
+    """What can be read off at any time."""
+
+    def one(name: str, help: str, read: Callable[[], float], *, total: bool = True) -> Gauge:
+        return Gauge(f"recsys_{name}", help, lambda: {(): read()}, total=total)
+
+    def models() -> dict[Labels, float]:
+        return {(member.name, member.version, member.role): 1.0 for member in fleet.status().members}
+
+    store, log = visitors.store, visitors.log
+    return [
+        one("queue", "Requests that wait for their turn.", lambda: fleet.waits),
+        one("state_reachable", "1 while the state store answers.", lambda: store.status().reachable),
+        one("state_delayed", "Writes that wait for the state store.", lambda: store.status().delayed),
+        one("state_lost", "Writes that were given up.", lambda: store.status().lost),
+        one("log_written", "Lines of the event log written.", lambda: log.status().written),
+        one("log_waiting", "Lines that wait for the event log.", lambda: log.status().waiting),
+        one("log_lost", "Lines that the event log could not keep.", lambda: log.status().lost),
+        Gauge("recsys_model", "1 for each bundle that answers.", models, ("model", "version", "role"), total=False),
+    ]
