@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_lab.errors import ExportError
+from serving_min.item_vectors import ItemVectors
 
 Vectors = NDArray[np.float32]
 Settings = dict[str, float]
@@ -20,19 +21,23 @@ Settings = dict[str, float]
 SCORE_TOLERANCE = 1e-5  # relative: an item this close to the k-th best score is as good as it
 STANDARD_ERRORS = 2.0  # by which the measured recall must exceed the target, since it is a sample's
 QUERIES_TIMED = 64
+TRAINED_ON = 64  # vectors for each list, when the lists' centres are looked for
+MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
 class IndexChoice:
     """An index that reached ``target``, with the search-time ``settings`` already set in it.
 
-    ``settings`` are spelt as FAISS's ``ParameterSpace`` takes them; ``recall`` is the share of the
-    exact ``k`` best that it finds, ``microseconds`` a single query's time on one thread.
+    ``settings`` are spelt as FAISS's ``ParameterSpace`` takes them. ``recall`` is the share of the exact ``k`` best
+    among the best, by their stored vectors, of the ``widening`` times k that it names; ``microseconds`` a single
+    query's time on one thread.
     """
 
     index: Any
     factory: str
     settings: Settings
+    widening: int
     recall: float
     target: float
     k: int
@@ -51,13 +56,16 @@ def build_index(
     target_recall: float = 0.97,
     k: int = 100,
     flat_limit: int = 100_000,
+    megabytes: int = 512,
+    stored: ItemVectors | None = None,
     seed: int = 0,
 ) -> IndexChoice:
     """The fastest inner-product index over ``vectors`` [C, D] whose recall@k reaches the target.
 
-    Up to ``flat_limit`` vectors that is the exact one. Beyond, several inverted files are
+    Up to ``flat_limit`` vectors that is the exact one. Beyond, inverted files of at most ``megabytes`` are
     trained (with one seeded clustering), each searched with more and more probes until its
-    recall on ``queries`` [Q, D] exceeds the target by two standard errors, and timed there. Items
+    recall on ``queries`` [Q, D] exceeds the target by two standard errors, and timed there. What an index names is
+    scored with the ``stored`` vectors (None: the same ones), as the server does. Items
     within 1e-5 of the k-th best score count as found, so that ties cost nothing. Raises
     ExportError when there is nothing to index or no index is good enough.
     """
@@ -73,18 +81,19 @@ def build_index(
         exact = faiss.IndexFlatIP(vectors.shape[1])
         exact.add(vectors)
         if len(vectors) <= flat_limit:
-            return IndexChoice(exact, "Flat", {}, 1.0, target_recall, k, _microseconds(exact, queries, k))
+            return IndexChoice(exact, "Flat", {}, 1, 1.0, target_recall, k, _microseconds(exact, queries, k))
         kth_best = exact.search(queries, k)[0][:, -1]
+        truth = Truth(vectors, queries, kth_best, k, stored or ItemVectors(vectors))
         del exact
         best: IndexChoice | None = None
         nearest_miss = (0.0, "")
-        for factory, index in _inverted_files(vectors, seed):
-            for settings in _fixed_settings(factory):
-                recall, reached = _grow_probes(index, settings, vectors, queries, kth_best, k, target_recall)
+        for factory, index in _inverted_files(vectors, seed, megabytes):
+            for widening in _widenings(factory):
+                settings, recall, reached = _grow_probes(index, truth, widening, target_recall)
                 nearest_miss = max(nearest_miss, (recall, f"{factory} {settings}"))
-                took = _microseconds(index, queries, k) if reached else np.inf
+                took = _microseconds(index, queries, k * widening, truth.stored) if reached else np.inf
                 if took < (best.microseconds if best else np.inf):
-                    best = IndexChoice(index, factory, dict(settings), recall, target_recall, k, took)
+                    best = IndexChoice(index, factory, settings, widening, recall, target_recall, k, took)
         if best is None:
             raise ExportError(
                 f"target_recall: {target_recall:g} at k={k} was not reached; the nearest is {nearest_miss[0]:.4f} with "
@@ -94,21 +103,46 @@ def build_index(
         return best
 
 
-def _inverted_files(vectors: Vectors, seed: int) -> Iterator[tuple[str, Any]]:
-    """Factory string and filled index: full vectors, 8 bits a dimension, and 2 bits a dimension refined by 8.
+@dataclass(frozen=True)
+class Truth:
+    """What an index should find: items that score at least ``kth_best`` [Q]. It names, ``stored`` vectors choose k."""
+
+    vectors: Vectors  # [C, D]
+    queries: Vectors  # [Q, D]
+    kth_best: Vectors  # [Q]
+    k: int
+    stored: ItemVectors
+
+    def recall(self, found: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Per query, the share of those chosen among ``found`` [Q, F] (-1: none) whose exact score is good enough."""
+        shares = np.empty(len(found))
+        slack = SCORE_TOLERANCE * np.abs(self.kth_best)
+        for row, (query, named) in enumerate(zip(self.queries, found, strict=True)):
+            places = named[named >= 0]
+            scores = self.stored.scores(places[None], query[None])[0]
+            chosen = places[np.argsort(-scores, kind="stable")[: self.k]]
+            exact = np.einsum("kd,d->k", self.vectors[chosen], query)
+            shares[row] = np.count_nonzero(exact >= self.kth_best[row] - slack[row]) / self.k
+        return shares
+
+
+def _inverted_files(vectors: Vectors, seed: int, megabytes: int) -> Iterator[tuple[str, Any]]:
+    """Factory string and filled index: full vectors, 8 bits a dimension, and 2 bits a dimension.
 
     Plain product codes stall far below the target; codes of the residuals (``fsr``) do not.
     """
     import faiss
 
     dimension = vectors.shape[1]
-    lists = 1 << round(np.log2(2 * np.sqrt(len(vectors))))
-    kinds = [f"IVF{lists},Flat", f"IVF{lists},SQ8"]
+    lists = 1 << round(np.log2(1.3 * np.sqrt(len(vectors))))
+    sizes = {f"IVF{lists},Flat": 4 * dimension, f"IVF{lists},SQ8": dimension}
     if dimension % 2 == 0:
-        kinds.append(f"IVF{lists},PQ{dimension // 2}x4fsr,Refine(SQ8)")
-    sample = np.random.default_rng(seed).permutation(len(vectors))[: 128 * lists]
+        sizes[f"IVF{lists},PQ{dimension // 2}x4fsr"] = dimension // 4
+    sample = np.random.default_rng(seed).permutation(len(vectors))[: TRAINED_ON * lists]
     centroids: Vectors | None = None
-    for factory in kinds:
+    for factory, size in sizes.items():
+        if (size + 8) * len(vectors) > megabytes * MEGABYTE:  # 8 for the place of each
+            continue
         index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
         inverted = faiss.extract_index_ivf(index)
         inverted.cp.seed = seed
@@ -121,37 +155,27 @@ def _inverted_files(vectors: Vectors, seed: int) -> Iterator[tuple[str, Any]]:
         yield factory, index
 
 
-def _fixed_settings(factory: str) -> list[Settings]:
-    """What is set besides the number of probes: how many times k the codes hand to the refinement."""
-    return [{"k_factor_rf": factor} for factor in (2.0, 4.0, 8.0)] if "Refine" in factory else [{}]
+def _widenings(factory: str) -> tuple[int, ...]:
+    """How many times k an index is asked for: short codes name many that exact scores then refuse."""
+    return (4, 8, 16) if "PQ" in factory else (1,)
 
 
-def _grow_probes(
-    index: Any, settings: Settings, vectors: Vectors, queries: Vectors, kth_best: Vectors, k: int, target: float
-) -> tuple[float, bool]:
-    """Double ``nprobe``, in ``index`` and in ``settings``, until the target is reached or a quarter is searched."""
+def _grow_probes(index: Any, truth: Truth, widening: int, target: float) -> tuple[Settings, float, bool]:
+    """Double ``nprobe`` until the target is reached or a quarter is searched; what was set, and the recall."""
     import faiss
 
     lists = faiss.extract_index_ivf(index).nlist
+    settings: Settings = {}
     recall, reached, probes = 0.0, False, 1
     while not reached and probes <= max(1, lists // 4):
-        settings["nprobe"] = float(probes)
+        settings = {"nprobe": float(probes)}
         _set(index, settings)
-        found = index.search(queries, k)[1]
-        per_query = _recall(found, vectors, queries, kth_best)
+        per_query = truth.recall(index.search(truth.queries, truth.k * widening)[1])
         recall = float(per_query.mean())
         doubt = STANDARD_ERRORS * float(per_query.std()) / np.sqrt(len(per_query))
         reached = recall - doubt >= target
         probes *= 2
-    return recall, reached
-
-
-def _recall(found: NDArray[np.int64], vectors: Vectors, queries: Vectors, kth_best: Vectors) -> NDArray[np.float64]:
-    """Per query, the share of ``found`` [Q, k] (-1: none) whose exact score reaches the k-th best one."""
-    scores = np.einsum("qkd,qd->qk", vectors[found], queries)
-    slack = SCORE_TOLERANCE * np.abs(kth_best)
-    good = (found >= 0) & (scores >= (kth_best - slack)[:, None])
-    return np.asarray(good.mean(axis=1))
+    return settings, recall, reached
 
 
 def _set(index: Any, settings: Settings) -> None:
@@ -161,12 +185,14 @@ def _set(index: Any, settings: Settings) -> None:
         faiss.ParameterSpace().set_index_parameter(index, name, value)
 
 
-def _microseconds(index: Any, queries: Vectors, k: int) -> float:
-    """Median time of one query, asked alone as a server does."""
+def _microseconds(index: Any, queries: Vectors, k: int, stored: ItemVectors | None = None) -> float:
+    """Median time of one query, asked alone as a server does, with the scores of what was found."""
     times = []
     for query in queries[:QUERIES_TIMED]:
         start = time.perf_counter()
-        index.search(query[None], k)
+        places = index.search(query[None], k)[1]
+        if stored is not None:
+            stored.scores(np.sort(places, axis=1), query[None])
         times.append(time.perf_counter() - start)
     return float(np.median(times) * 1e6)
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.models.base import Recommender
 from serving_min.item_codes import make_slots
+from serving_min.item_vectors import ItemVectors
 from serving_min.items import COLUMNS, SLOTS_FILE
 
 if TYPE_CHECKING:
@@ -51,3 +53,10 @@ def items_table(catalogue: Catalogue) -> pa.Table:
 def write_fallback(model: Recommender, path: Path) -> None:
     """``fallback.npz``: what the model's own base class fills lists from."""
     np.savez(path, scores=model.popularity.astype(np.float32), candidates=model.candidates)
+
+
+def write_item_vectors(vectors: ItemVectors, codes: NDArray[np.int32], folder: Path) -> None:
+    """``vectors.npy``, which is read where it lies, and ``vectors.npz``: whose they are and what 8 bits mean."""
+    np.save(folder / "vectors.npy", vectors.stored)
+    meaning = {} if vectors.low is None or vectors.step is None else {"low": vectors.low, "step": vectors.step}
+    np.savez(folder / "vectors.npz", codes=codes, **meaning)
