@@ -91,16 +91,6 @@ def main() -> None:
         sys.stdout.write(json.dumps(fit_ours(model, Path(path), arguments.repeats)) + "\n")
         return
     measured: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        log = str(Path(folder) / "log.npz")
-        generate(Path(log))
-        repeats = str(arguments.repeats)
-        for model, others in SIDES:
-            ours = ("experiments.benchmarks.collaborative", "--side", model, log, "--repeats", repeats)
-            measured[model] = {"ours": peers.run(*ours, core=arguments.core)}
-            for other in [name for name in others if name in arguments.peers]:
-                theirs = ("experiments.benchmarks.collaborative_peers", other, model, log, repeats)
-                measured[model][other] = peers.run(*theirs, python=peers.python_of(other), core=arguments.core)
     report = {
         "data": {
             "users": USERS,
@@ -113,7 +103,17 @@ def main() -> None:
         "machine": peers.machine(),
         "models": measured,
     }
-    arguments.report.write_text(json.dumps(report, indent=2) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        log = str(Path(folder) / "log.npz")
+        generate(Path(log))
+        repeats = str(arguments.repeats)
+        for model, others in SIDES:
+            ours = ("experiments.benchmarks.collaborative", "--side", model, log, "--repeats", repeats)
+            measured[model] = {"ours": peers.run(*ours, core=arguments.core)}
+            for other in [name for name in others if name in arguments.peers]:
+                theirs = ("experiments.benchmarks.collaborative_peers", other, model, log, repeats)
+                measured[model][other] = peers.run(*theirs, python=peers.python_of(other), core=arguments.core)
+            arguments.report.write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 

@@ -3,7 +3,8 @@
     python experiments/benchmarks/sequence_steps.py SIDE LOG.npz
 
 Each line on stdin asks for a round of steps and is answered with a line of JSON: CPU seconds, sequences and
-predicted positions. Every side runs in an environment of its own, so each imports what it needs itself.
+predicted positions. The line "ask" is answered with NDCG@10 of what the log holds back as "next", one item a
+user. Every side runs in an environment of its own, so each imports what it needs itself.
 All have the same width, blocks, heads, length, batch, dropout, loss (full softmax) and Adam.
 """
 
@@ -25,6 +26,8 @@ WIDTH, BLOCKS, HEADS, LENGTH, BATCH, DROPOUT, RATE = 64, 2, 1, 50, 128, 0.2, 1e-
 STEPS = 4
 
 Step = Callable[[Any], tuple[int, int]]  # a batch → sequences, positions
+Expect = Callable[[torch.Tensor], torch.Tensor]  # histories [Q, LENGTH], -1 before they begin → a score per item [Q, I]
+Side = tuple[Iterator[Any], Step, torch.nn.Module, Expect]
 
 
 def forever(batches: Any) -> Iterator[Any]:
@@ -32,10 +35,10 @@ def forever(batches: Any) -> Iterator[Any]:
         yield from batches
 
 
-def ours(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
+def ours(log: dict[str, np.ndarray]) -> Side:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from recsys_lab.data.log import InteractionLog
-    from recsys_lab.models.sasrec import NextItem, SASRec
+    from recsys_lab.models.sasrec import LatestPosition, NextItem, SASRec
     from recsys_lab.nn.encoder import initialise
     from recsys_lab.nn.next_item import FullSoftmax
     from recsys_lab.nn.optimizer import optimizer_of
@@ -54,10 +57,14 @@ def ours(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
         optimizer.step()
         return len(batch.items), int((batch.targets >= 0).sum())
 
-    return forever(WindowBatches(events, LENGTH, BATCH, seed=0)), step
+    def expect(histories: torch.Tensor) -> torch.Tensor:
+        vectors = network.items.all()
+        return LatestPosition(vectors, network.encoder, unit_length=False)(histories) @ vectors.T
+
+    return forever(WindowBatches(events, LENGTH, BATCH, seed=0)), step, network, expect
 
 
-def rectools(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
+def rectools(log: dict[str, np.ndarray]) -> Side:
     import pandas as pd
     from rectools import Columns
     from rectools.dataset import Dataset
@@ -86,7 +93,15 @@ def rectools(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
         optimizer.step()
         return len(batch["x"]), int((batch["y"] > 0).sum())
 
-    return forever(model.data_preparator.get_dataloader_train()), step
+    coded = model.data_preparator.item_id_map.convert_to_internal(np.arange(log["items"].max() + 1))
+    codes = torch.from_numpy(np.append(coded, 0))  # 0 is padding, and -1 the last place
+
+    def expect(histories: torch.Tensor) -> torch.Tensor:
+        network = module.torch_model
+        vectors = network.item_model.get_all_embeddings()
+        return network.encode_sessions({"x": codes[histories]}, vectors)[:, -1] @ vectors[codes[:-1]].T
+
+    return forever(model.data_preparator.get_dataloader_train()), step, module, expect
 
 
 def latest(log: dict[str, np.ndarray], padding: int) -> np.ndarray:
@@ -99,7 +114,7 @@ def latest(log: dict[str, np.ndarray], padding: int) -> np.ndarray:
     return rows
 
 
-def replay(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
+def replay(log: dict[str, np.ndarray]) -> Side:
     from replay.data import FeatureHint, FeatureSource, FeatureType
     from replay.data.nn import TensorFeatureInfo, TensorFeatureSource, TensorSchema
     from replay.models.nn.sequential.sasrec import SasRec
@@ -142,10 +157,14 @@ def replay(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
         optimizer.step()
         return len(batch), int(fed["target_padding_mask"].sum())
 
-    return forever(rows.split(BATCH)), step
+    def expect(histories: torch.Tensor) -> torch.Tensor:
+        items = torch.where(histories < 0, n_items, histories)
+        return module._model.predict({"item_id": items}, histories >= 0)
+
+    return forever(rows.split(BATCH)), step, module, expect
 
 
-def recbole(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
+def recbole(log: dict[str, np.ndarray]) -> Side:
     """RecBole expands every prefix into a row, so a sequence is a position."""
     from recbole.model.sequential_recommender.sasrec import SASRec
 
@@ -189,10 +208,23 @@ def recbole(log: dict[str, np.ndarray]) -> tuple[Iterator[Any], Step]:
         optimizer.step()
         return len(some), len(some)
 
-    return forever(torch.arange(len(rows)).split(BATCH)), step
+    def expect(histories: torch.Tensor) -> torch.Tensor:
+        first = torch.argsort((histories < 0).long(), dim=1, stable=True)
+        return module((histories + 1).gather(1, first), (histories >= 0).sum(1)) @ module.item_embedding.weight[1:].T
+
+    return forever(torch.arange(len(rows)).split(BATCH)), step, module, expect
 
 
 SIDES = {"ours": ours, "rectools": rectools, "replay": replay, "recbole": recbole}
+
+
+def ndcg(module: torch.nn.Module, expect: Expect, histories: torch.Tensor, wanted: torch.Tensor) -> float:
+    """NDCG@10 of one item each, among all items."""
+    module.eval()
+    with torch.no_grad():
+        best = torch.cat([expect(some).topk(10).indices for some in histories.split(BATCH)])
+    module.train()
+    return float(((best == wanted[:, None]) / torch.log2(torch.arange(2, 12))).sum(1).mean())
 
 
 def main() -> None:
@@ -201,11 +233,18 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
-    batches, step = SIDES[side](dict(np.load(path)))
-    step(next(batches))
+    log = dict(np.load(path))
+    batches, step, module, expect = SIDES[side](log)
+    if "next" not in log:
+        step(next(batches))  # the first one is slow everywhere
     answers.write(json.dumps({"torch": torch.__version__, "numpy": np.__version__}) + "\n")
     answers.flush()
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        if line.strip() == "ask":
+            known = torch.from_numpy(latest(log, -1)[:, 1:])
+            answers.write(json.dumps({"ndcg@10": ndcg(module, expect, known, torch.from_numpy(log["next"]))}) + "\n")
+            answers.flush()
+            continue
         start = time.process_time()
         done = [step(next(batches)) for _ in range(STEPS)]
         seconds = time.process_time() - start

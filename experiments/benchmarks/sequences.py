@@ -75,10 +75,14 @@ class Side:
         self.rounds: list[dict[str, float]] = []
 
     def round(self) -> None:
+        self.rounds.append(self.ask(""))
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """What the process answers to ``line``."""
         if self.process.stdin is not None:
-            self.process.stdin.write("\n")
+            self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-        self.rounds.append(self._answer())
+        return self._answer()
 
     def best(self, unit: str) -> float:
         """``unit`` (sequences, positions) per CPU second in the fastest round."""
