@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument(
         "--admin-port", type=int, metavar="PORT", help="for operators' routes, on 127.0.0.1 (default: none)"
     )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes behind the port; 2 and more need --redis")
     parser.add_argument("--redis", metavar="URL", help="where the users' latest events are kept (default: in memory)")
     parser.add_argument("--log", metavar="FOLDER", help="where events and answers are written (default: nowhere)")
     parser.add_argument("--kafka", metavar="SERVERS", help="HOST:PORT,… that events and answers are sent to")
@@ -34,7 +35,10 @@ def main() -> int:
             "log": {"folder": given.log, "kafka": given.kafka},
             "admin": {"port": given.admin_port},
         }
-        serve(given.bundle, Settings.read(given.settings, host=given.host, port=given.port, **sections))
+        serve(
+            given.bundle,
+            Settings.read(given.settings, host=given.host, port=given.port, workers=given.workers, **sections),
+        )
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2

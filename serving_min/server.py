@@ -36,14 +36,19 @@ def serve(path: Path | str, settings: Settings | None = None) -> None:
     that names no bundle, and StartError when the address cannot be had.
     """
     settings = settings or Settings()
-    shop = open_shop(path, settings)
+    shop = open_shop(path, settings) if settings.workers == 1 else None
     with ExitStack() as sockets:
         listener = sockets.enter_context(listen(settings.host, settings.port))
         admin = None
         if settings.admin.port is not None:
             options = "--admin-port"
             admin = sockets.enter_context(listen(settings.admin.host, settings.admin.port, options=options))
-        run(shop, listener, admin)
+        if shop is not None:
+            run(shop, listener, admin)
+        else:
+            from serving_min.workers.supervisor import supervise
+
+            supervise(Path(path), settings, listener, admin)
 
 
 def open_shop(path: Path | str, settings: Settings) -> Shop:

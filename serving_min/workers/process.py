@@ -1,0 +1,53 @@
+"""One worker, as the supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import msgspec
+
+from serving_min.settings import Settings
+from serving_min.workers.worker import Order
+
+
+class Worker:
+    """``admin`` is a socket of its own, at ``door``, which outlives the process: what operators ask while it is
+    replaced waits for the next one."""
+
+    def __init__(self, number: int, path: Path, settings: Settings, listener: socket.socket, door: Path) -> None:
+        self.number, self.door = number, door
+        self.admin = socket.socket(socket.AF_UNIX)
+        self.admin.bind(str(door))
+        self.admin.listen()
+        self.process: Process | None = None
+        self._sockets = (listener.fileno(), self.admin.fileno())
+        self._order = msgspec.json.encode(Order(str(path), settings, *self._sockets)) + b"\n"
+
+    async def start(self) -> str | None:
+        """The line that it says when it is ready; None when it ended before."""
+        words = [sys.executable, "-m", "serving_min.workers.worker"]
+        self.process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, pass_fds=self._sockets)
+        if self.process.stdin is None or self.process.stdout is None:  # they are pipes, as asked for
+            return None
+        self.process.stdin.write(self._order)
+        line = await self.process.stdout.readline()
+        if not line:
+            await self.process.wait()
+        return line.decode().strip() or None
+
+    async def ended(self) -> str:
+        """How, once it has."""
+        if self.process is None:
+            return "has not been started"
+        code = await self.process.wait()
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal, if it is there."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)

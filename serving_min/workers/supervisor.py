@@ -1,0 +1,116 @@
+"""Starts the workers, replaces those that die, tells them what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from serving_min.errors import StartError
+from serving_min.listening import address
+from serving_min.server import DRAIN, Beside, configured
+from serving_min.settings import Settings
+from serving_min.workers.forwarding import Forwarder
+from serving_min.workers.process import Worker
+
+HASTY = 10  # seconds; who dies sooner has to wait before the next attempt
+LONGEST_WAIT = 30  # seconds
+
+
+def supervise(path: Path, settings: Settings, listener: socket.socket, admin: socket.socket | None) -> None:
+    """Run ``settings.workers`` processes that share ``listener``, until SIGTERM or Ctrl-C; then let them drain.
+
+    Raises StartError when state would be in each worker's own memory, or when one of them cannot start.
+    """
+    if settings.state.redis is None:
+        raise StartError(
+            f"{settings.workers} workers share no memory: say where they keep what users do, --redis redis://HOST:PORT/0"
+        )
+    with TemporaryDirectory(prefix="serving_min-") as doors:
+        workers = [
+            Worker(number, path, settings, listener, Path(doors) / str(number)) for number in range(settings.workers)
+        ]
+        asyncio.run(Supervisor(workers, listener, admin).run())
+
+
+class Supervisor:
+    def __init__(self, workers: list[Worker], listener: socket.socket, admin: socket.socket | None) -> None:
+        self.workers, self.listener, self.admin = workers, listener, admin
+        self.forwarder = Forwarder([worker.door for worker in workers])
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+        operators = Beside(configured(self.forwarder.app(), lifespan=False))
+        serving = None
+        try:
+            ready = await asyncio.gather(*(worker.start() for worker in self.workers))
+            if None in ready:
+                raise StartError("a worker could not start; the line above says why")
+            if self.admin is not None:
+                serving = loop.create_task(operators.serve([self.admin]))
+            keeping = [loop.create_task(self._keep(worker)) for worker in self.workers]
+            loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload()))
+            self._say(str(ready[0]))
+            await told.wait()
+            for task in keeping:
+                task.cancel()
+        finally:
+            operators.should_exit = True
+            await self._drain()
+            if serving is not None:
+                await serving
+
+    async def _keep(self, worker: Worker) -> None:
+        """Replace it whenever it ends, later each time it ends soon."""
+        hasty = 0
+        while True:
+            began = time.monotonic()
+            how = await worker.ended()
+            hasty = hasty + 1 if time.monotonic() - began < HASTY else 0
+            sys.stderr.write(f"serving_min: worker {worker.number} {how}; another takes its place\n")
+            if hasty > 1:
+                await asyncio.sleep(min(LONGEST_WAIT, 2 ** (hasty - 2)))
+            await worker.start()
+
+    async def _reload(self) -> None:
+        try:
+            reply = (await self.forwarder.forward("POST", "/admin/reload", {}, b""))[-1]
+        except OSError as error:
+            sys.stderr.write(f"serving_min: not reloaded by all workers: {error}\n")
+            return
+        said = msgspec.json.decode(reply.body)
+        if reply.status >= 400:
+            sys.stderr.write(f"serving_min: not reloaded, the old bundle stays: {said['error']}\n")
+        else:
+            self._say(f"{said['name']} {said['version']} at {address(self.listener)}")
+
+    async def _drain(self) -> None:
+        for worker in self.workers:
+            worker.tell(signal.SIGTERM)
+        ended = asyncio.gather(*(worker.ended() for worker in self.workers))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended, DRAIN + 5)
+        for worker in self.workers:
+            worker.tell(signal.SIGKILL)
+
+    def _say(self, what: str) -> None:
+        operators = f", for operators at {address(self.admin)}" if self.admin else ""
+        sys.stdout.write(f"{what}, {len(self.workers)} workers{operators}\n")
+        sys.stdout.flush()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,55 @@
+"""``python -m serving_min.workers.worker``: started by the supervisor, with an ``Order`` on its standard input.
+
+The input stays open as long as the supervisor lives: a worker whose supervisor was killed drains and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from serving_min.errors import ServingError
+from serving_min.settings import Settings
+
+
+class Order(Struct, frozen=True):
+    """What to serve, and the file descriptors of the sockets to listen on, which all workers share or only this one
+    has: requests, and what operators ask."""
+
+    path: str
+    settings: Settings
+    listener: int
+    admin: int
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all; the supervisor says what to do
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    from serving_min.server import open_shop, run
+
+    threading.Thread(target=_end_with_the_supervisor, name="supervisor", daemon=True).start()
+    try:
+        shop = open_shop(Path(order.path), order.settings)
+    except ServingError as error:
+        sys.stderr.write(f"serving_min: {error}\n")
+        return 2
+    run(shop, socket.socket(fileno=order.listener), socket.socket(fileno=order.admin))
+    return 0
+
+
+def _end_with_the_supervisor() -> None:
+    os.read(sys.stdin.fileno(), 1)  # nothing comes but the end; a buffered read would not let the process go
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Real processes behind one port."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving_min.releases import Registry
+from tests.serving_min.process import ROOT, Running, command, running
+from tests.serving_min.state.stores import RedisServer
+
+NO_REDIS = "redis://127.0.0.1:1/0"  # requests without a user need none
+
+
+def workers_of(supervisor: int) -> list[int]:
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+@contextmanager
+def two(bundle: Path, *options: str | Path, redis: str = NO_REDIS, quiet: bool = True) -> Iterator[Running]:
+    with running(bundle, "--workers", "2", "--redis", redis, "--admin-port", "0", *options, quiet=quiet) as server:
+        yield server
+
+
+def operators(server: Running) -> str:
+    found = re.search(r"for operators at (http://\S+)", server.ready)
+    assert found
+    return found[1]
+
+
+class Load:
+    """Clients that open a connection for each request, so that what fails was in somebody's hands."""
+
+    def __init__(self, address: str, clients: int = 4) -> None:
+        self.address, self.over = address, False
+        self.answered = 0
+        self.failed: list[str] = []
+        self.models: set[str] = set()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def _ask(self) -> None:
+        while not self.over:
+            try:
+                response = httpx.post(f"{self.address}/v1/recommend", json={"history": ["A"], "k": 2})
+                self.models.add(response.raise_for_status().json()["model"])
+                self.answered += 1
+            except httpx.HTTPError as error:
+                self.failed.append(repr(error))
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
+        for thread in self._threads:
+            thread.join()
+
+
+def test_without_redis_it_says_what_to_give(bundles: dict[str, Path]) -> None:
+    words = command(bundles["static"], "--port", "0", "--workers", "2")
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "serving_min: 2 workers share no memory: say where they keep what users do, --redis redis://HOST:PORT/0\n"
+    )
+
+
+def test_a_worker_that_is_killed_under_load_takes_only_what_it_held(bundles: dict[str, Path]) -> None:
+    with two(bundles["vector"], quiet=False) as server:
+        assert "2 workers, for operators at" in server.ready
+        before = workers_of(server.process.pid)
+        with Load(server.address) as load:
+            time.sleep(0.3)
+            os.kill(before[0], signal.SIGKILL)
+            assert server.process.stderr is not None
+            said = [server.process.stderr.readline() for _ in range(3)]
+            assert re.match(r"serving_min: worker \d was ended by SIGKILL; another takes its place", said[-1])
+            answered = load.answered
+            while len(workers_of(server.process.pid)) < 2:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            assert load.answered > answered, "the other one goes on meanwhile"
+        assert len(load.failed) <= 4, "no more than one for each client"
+        assert len(httpx.get(f"{operators(server)}/admin/fleet").json()["workers"]) == 2, "the new one is asked as well"
+        after = workers_of(server.process.pid)
+        assert len(set(before) & set(after)) == 1
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+        complaints = server.process.stderr.read().splitlines()
+        assert [line for line in complaints if not line.startswith("state store: away")] == []
+
+
+def test_reload_reaches_all_workers_and_fails_nobody(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    registry = Registry(tmp_path / "registry")
+    registry.promote(bundles["vector"])
+    with two(registry.folder) as server:
+        assert "test-vector 1: 6 items at" in server.ready
+        with Load(server.address) as load:
+            registry.promote(bundles["neighbours"])
+            reloaded = httpx.post(f"{operators(server)}/admin/reload", timeout=30)
+            assert reloaded.json() == {"workers": [{"name": "test-neighbours", "version": "1"}] * 2}
+            registry.promote(bundles["static"])
+            server.process.send_signal(signal.SIGHUP)
+            assert server.process.stdout is not None
+            assert server.process.stdout.readline().startswith(f"test-static 1 at {server.address}, 2 workers")
+            load.models.clear()
+            time.sleep(0.3)
+        assert (load.failed, load.models) == ([], {"test-static"})
+        (tmp_path / "registry" / "releases.jsonl").write_text("{}\n")
+        refused = httpx.post(f"{operators(server)}/admin/reload")
+        assert refused.status_code == 409
+        assert "refused, nothing has changed: " in refused.json()["error"]
+        assert server.terminate() == 0
+
+
+def test_a_bundle_that_cannot_be_loaded_is_exit_2_and_no_worker_stays(tmp_path: Path) -> None:
+    words = command(tmp_path, "--port", "0", "--workers", "2", "--redis", NO_REDIS)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = done.stderr.splitlines()
+    assert lines[0] == lines[1]
+    assert "no manifest.json here" in lines[0]
+    assert lines[2:] == ["serving_min: a worker could not start; the line above says why"]
+
+
+def test_workers_end_with_their_supervisor(bundles: dict[str, Path]) -> None:
+    with two(bundles["static"]) as server:
+        orphans = workers_of(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        for _ in range(200):
+            if not any(Path(f"/proc/{worker}/cmdline").exists() for worker in orphans):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("they are still there")
+
+
+def test_what_one_worker_saw_the_others_know(bundles: dict[str, Path], redis_server: RedisServer) -> None:
+    with two(bundles["vector"], redis=redis_server.url) as server:
+        event = {"id": "1", "user": "ann", "item": "A", "event": "purchase"}
+        assert httpx.post(f"{server.address}/v1/events", json={"events": [event]}).json()["accepted"] == 1
+        for _ in range(8):  # a connection each: either may answer
+            answer = httpx.post(f"{server.address}/v1/recommend", json={"user_id": "ann", "k": 5}).json()
+            assert (answer["fallback"], "A" in [item["id"] for item in answer["items"]]) == (None, False)
