@@ -269,7 +269,8 @@ def export(
     *,
     clock: Clock = runs.now,
 ) -> Path:
-    """The run's model as a verified bundle under ``paths.bundles``; the folder's path.
+    """The run's model as a verified bundle under ``paths.bundles``; the folder's path. What was done to the run's lists
+    is done to those of the surface ``recommend``, too.
 
     Raises ParityError, and writes nothing, when the bundle's answers differ from the model's.
     """
@@ -277,11 +278,13 @@ def export(
     from recsys_lab.export.companions import fit_companions
     from recsys_lab.models.base import Recommender
 
-    trained = Config(run.config, tuple(run.overrides))
+    trained = Config({"rerank": AS_THEY_ARE, **run.config}, tuple(run.overrides))
     if dataset is None or split is None:
         dataset, split = _same_question(trained, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
-    settings = config["export"]
+    settings, reranking = config["export"], trained.build("rerank")
+    if not reranking.rules.idle:
+        settings = {**settings, "surfaces": {"recommend": reranking.surface(), **settings["surfaces"]}}
     created = clock()
     return write_bundle(
         model,

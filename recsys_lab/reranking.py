@@ -78,6 +78,11 @@ class Reranking:
                 )
         return _table(ranked, k)
 
+    def surface(self) -> dict[str, Any]:
+        """The server's ``recommend`` with these rules, as ``conf/export`` writes a surface."""
+        retrievers = [{"source": "model"}]
+        return {"retrievers": retrievers, "fallback": ["popular"], "rules": msgspec.to_builtins(self.rules)}
+
 
 def _alike(asked: list[Bounds]) -> list[NDArray[np.int64]]:
     """The queries that are allowed the same items, together."""

@@ -70,11 +70,13 @@ class Bundle:
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
     drift: Reference | None = None  # what the model said at the export
 
-    def alone(self, companion: str) -> Bundle:
-        """The bundle as if ``companion`` were its model, to see what that says by itself."""
+    def alone(self, companion: str | None = None) -> Bundle:
+        """The bundle as if ``companion`` were its model (None: it has one), to see what that says by itself."""
+        if companion is None:
+            return dataclasses.replace(self, surfaces=MINIMUM)
         part = self.companions[companion]
         if isinstance(part, Static):
-            own = {"popularity": part.scores, "candidates": part.candidates, "model": None}
+            own: dict[str, Any] = {"popularity": part.scores, "candidates": part.candidates, "model": None}
         elif isinstance(part, Vectors):
             own = {"model": part}
         else:

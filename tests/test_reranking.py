@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_lab import pipeline
 from recsys_lab.config import compose
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
+from recsys_lab.models.base import Recommender
 from recsys_lab.models.ease import EASE
 from recsys_lab.models.popular import Popular
 from recsys_lab.reranking import Reranking, facts, mmr, of_rules
+from serving_min.bundle import Bundle
+from serving_min.engine import Engine
 from serving_min.errors import BundleError
+from serving_min.messages import Request
 from serving_min.queries import Queries
 
 CONF = Path(__file__).resolve().parents[1] / "conf/rerank"
@@ -81,6 +87,25 @@ def test_new_items_come_by_lot_and_the_same_query_draws_the_same(model: Popular)
     first, second = reranking.rank(model, QUERIES, 5), reranking.rank(model, QUERIES, 5)
     assert first.items.tolist() == second.items.tolist()
     assert ((first.items < 6).sum(axis=1) >= 2).all()
+
+
+def test_a_run_s_bundle_recommends_as_the_run_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["data.n_users=200", "data.n_items=100", "data.n_events=4000", "split.cutoff=21d", "split.valid_window=21d"]
+    config = compose([*small, "model=ease", "rerank=capped", "export.companions={}", "export.surfaces={}"])
+    dataset = pipeline.prepare(config)
+    split = pipeline.make_split(config, dataset)
+    run = pipeline.train(config, dataset, split)
+    engine = Engine(Bundle.load(pipeline.export(config, run, dataset, split)))
+    assert engine.bundle.surfaces["recommend"].rules == config.build("rerank").rules
+    queries = split.test.queries.take(np.arange(5))
+    lists = config.build("rerank").rank(Recommender.load(run.folder / "model"), queries, 10)
+    for row, codes in enumerate(lists.items):
+        start, end = queries.offsets[row : row + 2]
+        history = [str(split.test.catalogue.ids[code]) for code in queries.items[start:end]]
+        served = engine.recommend([Request(history=history)])[0].items
+        assert [item.id for item in served] == [split.test.catalogue.ids[code] for code in codes]
+        assert max(Counter(item.category for item in served).values()) <= 2
 
 
 def test_vectors_of_a_model_that_has_them_are_what_makes_items_alike() -> None:

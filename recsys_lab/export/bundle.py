@@ -103,7 +103,7 @@ def write_bundle(
                 "tolerance": chosen.tolerance,
                 "seed": chosen.seed,
             }
-            parity = check_parity(model, engine, queries, exact=part.exact, **gate)
+            parity = check_parity(model, Engine(bundle.alone()), queries, exact=part.exact, **gate)
             few = queries.take(np.arange(min(COMPANION_QUERIES, len(queries))))
             for other, companion in companions.items():
                 check_parity(companion, Engine(bundle.alone(other)), few, exact=beside[other][1].exact, **gate)
