@@ -72,7 +72,7 @@ def test_what_happened_can_be_scraped(serve: Serve) -> None:
     assert (read["recsys_events_total outcome=accepted"], read["recsys_events_total outcome=duplicate"]) == (1, 1)
     assert read["recsys_cache_total outcome=miss"] == 3
     assert (read["recsys_queue"], read["recsys_state_reachable"]) == (0, 1)
-    assert read["recsys_model model=test-vector version=1 role=live"] == 1
+    assert read["recsys_model model=test-vector role=live version=1"] == 1
 
 
 def test_kept_answers_differ_in_their_id_alone(serve: Serve) -> None:
