@@ -9,17 +9,22 @@ from typing import Any
 import msgspec
 
 from serving_min.errors import StartError
+from serving_min.state.rounds import Rounds
 from serving_min.state.store import KEPT, TTL, WINDOW, Arrival, Status, Touch, in_order
 
+LINE = 64  # bytes that an event may take on average; most take half of it
+LONGEST = 4_096  # that one event may take
 ADD = """
--- KEYS: (user, id) of each event; ARGV: events kept, ttl, window, then each event, or nothing
+-- KEYS: (user, id) of each event; ARGV: bytes kept, ttl, window, then each event as a line, or nothing
 local fresh = {}
 for n = 1, #KEYS / 2 do
   local user, id = KEYS[2 * n - 1], KEYS[2 * n]
   fresh[n] = redis.call('SET', id, '', 'NX', 'EX', ARGV[3]) and 1 or 0
   if fresh[n] == 1 and ARGV[3 + n] ~= '' then
-    redis.call('RPUSH', user, ARGV[3 + n])
-    redis.call('LTRIM', user, -tonumber(ARGV[1]), -1)
+    if redis.call('APPEND', user, ARGV[3 + n]) > 2 * ARGV[1] then
+      local latest = redis.call('GETRANGE', user, -ARGV[1], -1)
+      redis.call('SET', user, string.sub(latest, string.find(latest, '\\n', 1, true) + 1))
+    end
     redis.call('EXPIRE', user, ARGV[2])
   end
 end
@@ -28,11 +33,14 @@ return fresh
 
 
 class RedisStore:
-    """One list of packed events for each user, one empty key for each event id; both expire by themselves.
+    """A string of JSON lines for each user, an empty key for each event id; both expire by themselves.
 
-    A batch is one script, so it is written as a whole, in one round trip; that wants one Redis rather than a cluster.
-    Nothing is tried twice here and nothing takes longer than ``timeout`` seconds: TimeoutError or ``redis.RedisError``
-    is left to :class:`serving_min.state.resilient.ResilientStore`.
+    Of a user the latest ``kept`` events are read, as far as they fit into 64 bytes each. A batch is one script, so it
+    is written as a whole; that wants one Redis rather than a cluster. All who ask at a time share a round trip, since
+    the client takes longer over one than Redis does.
+
+    Nothing is tried twice here and no round trip takes longer than ``timeout`` seconds: TimeoutError or
+    ``redis.RedisError`` is left to :class:`serving_min.state.resilient.ResilientStore`.
     """
 
     def __init__(
@@ -47,14 +55,17 @@ class RedisStore:
     ) -> None:
         redis = _client()
         self.kept, self.ttl, self.window, self.timeout, self.prefix = kept, ttl, window, timeout, prefix
+        self.room = max(kept * LINE, LONGEST)
         self.failures: tuple[type[Exception], ...] = (TimeoutError, OSError, redis.RedisError)
         try:
             self._redis = redis.asyncio.Redis.from_url(url, retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0))
         except ValueError as error:
             raise StartError(f"redis: {url!r} is no address; write redis://HOST:PORT/DATABASE ({error})") from error
-        self._add = self._redis.register_script(ADD)
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(Touch).decode
+        self._script = self._redis.register_script(ADD)
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Touch).decode_lines
+        self._reading: Rounds[str, list[Touch]] = Rounds(self._read)
+        self._adding: Rounds[Sequence[Arrival], list[bool]] = Rounds(self._add, largest=20)
 
     async def start(self) -> None:
         """Raises what the first contact raises."""
@@ -65,26 +76,40 @@ class RedisStore:
         await self._redis.aclose()
 
     async def read(self, user: str) -> list[Touch]:
-        async with asyncio.timeout(self.timeout):
-            packed = await self._redis.lrange(self._user(user), 0, -1)
-        return in_order([self._decode(touch) for touch in packed])
+        return await self._reading.do(user)
 
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        keys = [key for each in arrivals for key in (self._user(each.user), f"{self.prefix}id:{each.id}")]
-        touches = [b"" if each.touch is None else self._encode(each.touch) for each in arrivals]
-        async with asyncio.timeout(self.timeout):
-            fresh = await self._add(keys, [self.kept, self.ttl, self.window, *touches])
-        return [flag == 1 for flag in fresh]
+        return await self._adding.do(arrivals)
 
     async def forget(self, user: str) -> int:
-        async with asyncio.timeout(self.timeout), self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.llen(self._user(user))
-            pipeline.delete(self._user(user))
-            count, _ = await pipeline.execute()
-        return int(count)
+        async with asyncio.timeout(self.timeout):
+            lines = await self._redis.getdel(self._user(user))
+        return len(self._touches(lines))
 
     def status(self) -> Status:
         return Status("redis")
+
+    async def _read(self, users: list[str]) -> list[list[Touch]]:
+        async with asyncio.timeout(self.timeout):
+            found = await self._redis.mget([self._user(user) for user in users])
+        return [in_order(self._touches(lines)) for lines in found]
+
+    async def _add(self, batches: list[Sequence[Arrival]]) -> list[list[bool]]:
+        arrivals = [arrival for batch in batches for arrival in batch]
+        keys = [key for each in arrivals for key in (self._user(each.user), f"{self.prefix}id:{each.id}")]
+        lines = [b"" if each.touch is None else self._encode(each.touch) + b"\n" for each in arrivals]
+        async with asyncio.timeout(self.timeout):
+            fresh = await self._script(keys, [self.room, self.ttl, self.window, *lines])
+        flags = iter(fresh)
+        return [[next(flags) == 1 for _ in batch] for batch in batches]
+
+    def _touches(self, lines: bytes | None) -> list[Touch]:
+        """The latest of a user's, in the order in which they came."""
+        if lines is None:
+            return []
+        if len(lines) > self.room:
+            lines = lines[-self.room :].partition(b"\n")[2]
+        return self._decode(lines)[-self.kept :]
 
     def _user(self, user: str) -> str:
         return f"{self.prefix}user:{user}"

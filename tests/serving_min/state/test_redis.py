@@ -71,6 +71,30 @@ def test_the_latest_events_in_order_of_time_each_once(redis_server: RedisServer)
     asyncio.run(scenario())
 
 
+def test_a_long_history_is_cut_to_its_end(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            names = [f"item-{number}" for number in range(2_000)]
+            for start in range(0, 2_000, 100):
+                await store.add([arrival(name, name) for name in names[start : start + 100]])
+            assert [touch.item for touch in await store.read("ann")] == names[-200:]
+            assert await store._redis.strlen("recsys:user:ann") <= 2 * 200 * 64
+            assert await store.forget("ann") == 200
+
+    asyncio.run(scenario())
+
+
+def test_many_who_ask_at_once_share_few_connections(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            await store.add([arrival(str(number), "A", user=f"u{number}") for number in range(0, 1_000, 2)])
+            found = await asyncio.gather(*(store.read(f"u{number}") for number in range(1_000)))
+            assert [len(touches) for touches in found] == [1, 0] * 500
+            assert (await store._redis.info("clients"))["connected_clients"] <= 2
+
+    asyncio.run(scenario())
+
+
 def test_a_hundred_senders_of_the_same_event_count_once(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with plain(redis_server) as store:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from serving_min.state.rounds import Rounds
+
+
+class Work:
+    """Squares numbers; the first call waits for ``go``, a negative number fails."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, jobs: list[int]) -> list[int]:
+        self.calls.append(jobs)
+        await self.go.wait()
+        if min(jobs) < 0:
+            raise ConnectionError("away")
+        return [job * job for job in jobs]
+
+
+def test_all_who_came_meanwhile_share_the_next_call() -> None:
+    async def scenario() -> None:
+        work = Work()
+        rounds = Rounds(work, largest=3)
+        first = asyncio.create_task(rounds.do(1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(rounds.do(number)) for number in (2, 3, 4, 5)]
+        await asyncio.sleep(0)
+        others[1].cancel()
+        work.go.set()
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [answer for answer in answers if isinstance(answer, int)] == [1, 4, 16, 25]
+        assert work.calls == [[1], [2, 3, 4], [5]]
+        assert await rounds.do(6) == 36
+
+    asyncio.run(scenario())
+
+
+def test_when_one_call_fails_nobody_waits_for_the_next() -> None:
+    async def scenario() -> None:
+        work = Work()
+        rounds = Rounds(work)
+        asked = [asyncio.create_task(rounds.do(-1))]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asked.append(asyncio.create_task(rounds.do(2)))
+        await asyncio.sleep(0)
+        work.go.set()
+        for task in asked:
+            with pytest.raises(ConnectionError, match="away"):
+                await task
+        assert work.calls == [[-1]]
+        assert await rounds.do(3) == 9
+
+    asyncio.run(scenario())
