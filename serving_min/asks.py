@@ -78,7 +78,8 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     given = {codes[item]: score for item, score in request.given.items() if item in codes}
     among = _among(surface, given, history, bool(request.items))
     barred = {codes[item] for item in request.exclude if item in codes}
-    barred.update(histories["item"].items, histories["cart"].items)
+    if not request.items:  # what is given to be ordered comes back, wherever the user saw it
+        barred.update(histories["item"].items, histories["cart"].items)
     exclude = surface.seen == "exclude" or (surface.seen == "policy" and not keep)
     if request.exclude_seen if request.exclude_seen is not None else exclude:
         barred.update(history.items)

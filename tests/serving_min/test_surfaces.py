@@ -91,6 +91,11 @@ def test_search_weighs_its_own_order_against_the_users(engine: Engine) -> None:
     assert [item.id for item in ask(engine, "search", history=["A"], items=items).items] == ["C", "D", "B"]
 
 
+def test_items_to_be_ordered_come_back_even_from_the_cart(engine: Engine) -> None:
+    answer = ask(engine, "search", items=["D", "B"], item="D", cart=["B"])
+    assert {item.id for item in answer.items} == {"D", "B"}
+
+
 def test_a_new_users_likes_stand_for_a_history(engine: Engine) -> None:
     answer = ask(engine, "onboarding", liked=Liked(items=["A"]), k=2)
     assert shown(answer) == [("B", "model"), ("C", "model")]
