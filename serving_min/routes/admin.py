@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving_min.doors import doors
 from serving_min.errors import BundleError, ReleaseError
 from serving_min.fleet.settings import FleetSettings
 from serving_min.shop import Shop
-from serving_min.wire import PROBLEMS, RequestIds, json_response, problem, read_body
+from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 
 def create_admin_app(shop: Shop) -> Starlette:
     """It neither starts nor stops the shop. What is refused changes nothing, and is a 409."""
     return Starlette(
         routes=routes(shop),
-        middleware=[Middleware(RequestIds)],
+        middleware=doors(shop.settings.doors, shop.keys, shop.observation.ended),
         exception_handlers={**PROBLEMS, BundleError: _on_refused, ReleaseError: _on_refused},
     )
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from serving_min.errors import StartError
 from serving_min.listening import address
@@ -35,10 +36,12 @@ def supervise(path: Path, settings: Settings, listener: socket.socket, admin: so
         raise StartError(
             f"{settings.workers} workers share no memory: say where they keep what users do, --redis redis://HOST:PORT/0"
         )
-    with TemporaryDirectory(prefix="serving_min-") as doors:
-        workers = [
-            Worker(number, path, settings, listener, Path(doors) / str(number)) for number in range(settings.workers)
-        ]
+    with TemporaryDirectory(prefix="serving_min-") as own:
+        folder = Path(own)
+        if settings.meters is None:
+            (folder / "meters").mkdir()
+            settings = replace(settings, meters=str(folder / "meters"))
+        workers = [Worker(number, path, settings, listener, folder / str(number)) for number in range(settings.workers)]
         asyncio.run(Supervisor(workers, listener, admin).run())
 
 
