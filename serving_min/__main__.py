@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--redis", metavar="URL", help="where the users' latest events are kept (default: in memory)")
     parser.add_argument("--log", metavar="FOLDER", help="where events and answers are written (default: nowhere)")
     parser.add_argument("--kafka", metavar="SERVERS", help="HOST:PORT,… that events and answers are sent to")
+    parser.add_argument("--otlp", metavar="URL", help="http://HOST:4318, where traces go (default: nowhere)")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file: see serving_min/README.md")
     given = parser.parse_args()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
@@ -35,10 +36,8 @@ def main() -> int:
             "log": {"folder": given.log, "kafka": given.kafka},
             "admin": {"port": given.admin_port},
         }
-        serve(
-            given.bundle,
-            Settings.read(given.settings, host=given.host, port=given.port, workers=given.workers, **sections),
-        )
+        options = {"host": given.host, "port": given.port, "workers": given.workers, "otlp": given.otlp}
+        serve(given.bundle, Settings.read(given.settings, **options, **sections))
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2

@@ -60,6 +60,7 @@ def open_shop(path: Path | str, settings: Settings) -> Shop:
 
 def run(shop: Shop, listener: socket.socket, admin: socket.socket | None) -> None:
     """Answer at ``listener``, and at ``admin`` what only operators may ask, until told to stop."""
+    shop.settings.logging.configure()
     _Server(shop, listener, admin).run(sockets=[listener])
 
 
@@ -70,7 +71,7 @@ def configured(app: Starlette, *, lifespan: bool) -> uvicorn.Config:
         loop="auto",  # uvloop, where it exists
         http="httptools",
         lifespan="on" if lifespan else "off",
-        log_level="warning",
+        log_config=None,  # the process's own: see serving_min.logs
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
