@@ -22,6 +22,7 @@ from serving_min.rerank.variety import ByScore, Determinantal, MarginalRelevance
 from serving_min.rules import Calibrated, Mmr, Rules
 
 NOBODY: Codes = np.zeros(0, np.int32)
+DEEPER = 4  # times as many are fetched at each further look, so that there are few
 
 
 class Reranker:
@@ -68,7 +69,7 @@ class Reranker:
         ``more`` finds the best, and the fallback's, within narrower bounds; without it a cap may leave fewer than k.
         ``history`` are the user's items, ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
         """
-        pins = self._pins(asked, k, now)
+        pins, depth = self._pins(asked, k, now), asked.k
         while True:  # once more for each time that caps closed what was found
             promoted = self._promotion.applied(found, now).with_pinned([*pins.values()])
             order = promoted.order()
@@ -80,7 +81,8 @@ class Reranker:
             places = select(k, picker, len(order), [*rooms.values()], pinned, first)
             if len(places) == k or more is None or not any(room.full for room in rooms.values()):
                 break
-            grown = found.with_more(more(self._with_room(asked, rooms, now)))
+            depth = min(DEEPER * depth, len(self.facts.items))
+            grown = found.with_more(more(self._with_room(replace(asked, k=depth), rooms, now)))
             if len(grown) == len(found):
                 break
             found = grown

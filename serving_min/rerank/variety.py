@@ -17,6 +17,7 @@ from serving_min.rerank.found import Codes, Mask
 
 Values = NDArray[np.float64]
 LEAST = 1e-9  # of an item's variance; below, the list says already all that it says
+SPANNED = 100  # items of a list that a determinantal process looks at: its cost grows with their square
 
 
 class Picker(Protocol):
@@ -98,7 +99,7 @@ class Determinantal:
         self.similarity = similarity
         self.mix = mix
         self.rest = np.ones(len(shares))  # of each candidate's variance, what the list leaves
-        self.rows = np.zeros((k, len(shares)))
+        self.rows = np.zeros((min(k, SPANNED), len(shares)))
         self.size = 0
 
     def best(self, open: Mask) -> int:
@@ -106,8 +107,8 @@ class Determinantal:
         return int(np.where(open, gains[: len(open)], -np.inf).argmax())
 
     def take(self, place: int) -> None:
-        if self.rest[place] <= LEAST:
-            return  # nothing that the list does not span already
+        if self.size == len(self.rows) or self.rest[place] <= LEAST:
+            return  # a long list has variety enough, or says already what this one says
         rows = self.rows[: self.size]
         row = (self.similarity.to(place) - rows[:, place] @ rows) / np.sqrt(self.rest[place])
         self.rows[self.size] = row

@@ -131,6 +131,22 @@ def test_a_cap_that_closes_all_that_was_found_asks_for_more() -> None:
     assert len(reranker.rank(best(asked), asked, 6, now=NOW)) == 2, "nobody to ask"
 
 
+def test_a_cap_over_many_large_categories_needs_few_searches() -> None:
+    shelf = facts(10_000, category=[f"c{code // 200}" for code in range(10_000)])
+    reranker = Reranker(Rules(caps=Caps(category=1), depth=50), shelf)
+    depths = []
+
+    def best(bounds: Bounds) -> Found:
+        depths.append(bounds.k)
+        codes = np.flatnonzero(bounds.within(np.arange(10_000, dtype=np.int32)))[: bounds.k]
+        return found(codes.tolist(), (1 - codes / 10_000).tolist())
+
+    asked = reranker.asks(anything(10), NOW)
+    ranked = reranker.rank(best(asked), asked, 10, now=NOW, more=best)
+    assert ranked.codes.tolist() == list(range(0, 2000, 200))
+    assert depths == [50, 200, 800, 3200]
+
+
 def test_a_pin_of_another_day_or_of_an_item_that_may_not_be_there_is_left_out() -> None:
     today = datetime.fromtimestamp(NOW, UTC).date()
     pins = (

@@ -95,6 +95,15 @@ def test_each_step_of_marginal_relevance_is_the_best(vectors: np.ndarray, mix: f
         chosen.append(place)
 
 
+def test_a_long_list_is_varied_at_its_beginning() -> None:
+    vectors = np.random.default_rng(1).normal(size=(300, 200))
+    ranked = Reranker(Rules(variety=Dpp(0.5), depth=300), facts(300, vectors=vectors)).rank(
+        found(range(300)), anything(300), 250, now=NOW
+    )
+    assert sorted(set(ranked.codes.tolist())) == sorted(ranked.codes.tolist())
+    assert len(ranked) == 250
+
+
 @pytest.mark.parametrize("kind", [Mmr, Dpp])
 def test_items_that_are_all_the_same_come_by_score(kind: Callable[[float], Mmr | Dpp]) -> None:
     assert order(Rules(variety=kind(0.3)), vectors=[[1.0, 2.0]] * 4) == [0, 1, 2, 3]
