@@ -64,7 +64,9 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def personal(self) -> bool:
-        """Whether the answer depends on more than the page's item."""
+        """Whether the answer depends on more than the page's item: on the user, or on what the request's id draws."""
+        if self.rules.exploration is not None:
+            return True
         return self.needs != "item" or self.seen != "keep" or any(asked.of != "item" for asked in self.retrievers)
 
 
