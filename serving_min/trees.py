@@ -86,7 +86,7 @@ class _Plan:
         walks = [_walk(trees, int(root)) for root in trees.roots]
         most = max((len(nodes) for nodes, _ in walks), default=0)
         if most >= MOST:
-            raise ValueError(f"a tree of {most + 1} leaves; {MOST} is the most")
+            raise ValueError(f"a tree of {MOST + 1} leaves or more; {MOST} is the most")
         shape = (most, len(walks))
         feature, threshold = np.zeros(shape, np.intp), np.full(shape, np.inf, np.float32)
         word = next(word for word in WORDS if np.iinfo(word).bits >= most)
@@ -120,16 +120,18 @@ def _walk(trees: Trees, root: int) -> tuple[list[tuple[int, int, int]], list[int
     nodes: list[tuple[int, int, int]] = []
     leaves: list[int] = []
 
-    def walk(place: int) -> None:
+    def walk(place: int, depth: int) -> None:
+        if depth >= MOST:
+            raise ValueError(f"a tree of {MOST + 1} leaves or more; {MOST} is the most")
         if place < 0:
             leaves.append(-1 - place)
             return
         first = len(leaves)
-        walk(int(trees.left[place]))
+        walk(int(trees.left[place]), depth + 1)
         nodes.append((place, first, len(leaves)))
-        walk(int(trees.right[place]))
+        walk(int(trees.right[place]), depth + 1)
 
-    walk(root)
+    walk(root, 0)
     return nodes, leaves
 
 
