@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds
-from serving_min.items import ALWAYS
 from serving_min.rerank.facts import Facts
 from serving_min.rerank.found import Codes
 from serving_min.rules import DAY, Exploration
@@ -31,15 +30,17 @@ class Explorer:
         below = rule.popularity_below
         never = np.zeros(0, np.int32)
         self._little_known = never if below is None else np.flatnonzero(facts.popularity < below).astype(np.int32)
-        dates = facts.items.available_from
-        self._dates = np.full(len(facts.items), ALWAYS) if dates is None else dates
-        self._by_date = self._dates.argsort(kind="stable").astype(np.int32) if rule.days is not None else never
-        self._sorted_dates = self._dates[self._by_date]
+        self._dates = facts.items.available_from
+        self._by_date, self._sorted_dates = never, np.zeros(0, np.int64)
+        if rule.days is not None and self._dates is not None:
+            self._by_date = self._dates.argsort(kind="stable").astype(np.int32)
+            self._sorted_dates = self._dates[self._by_date]
 
     def new(self, now: int) -> Codes:
         """The new items at ``now``, ascending; never one that is not yet on sale."""
         known = self._little_known
-        known = known[self._dates[known] <= now]
+        if self._dates is not None:
+            known = known[self._dates[known] <= now]
         if self.rule.days is None:
             return known
         first, last = self._sorted_dates.searchsorted([now - int(self.rule.days * DAY), now], "right")

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds
-from serving_min.errors import BundleError, RequestError
 from serving_min.items import Labels
 from serving_min.messages import Filters
 from serving_min.rerank.calibration import ToMix
 from serving_min.rerank.exploration import Explorer
 from serving_min.rerank.facts import Facts
+from serving_min.rerank.fit import must_fit
 from serving_min.rerank.found import NEW, PINNED, Codes, Found, Mask, Ranked
 from serving_min.rerank.promotion import Promotion
 from serving_min.rerank.selection import Room, select
@@ -35,7 +35,7 @@ class Reranker:
     def __init__(self, rules: Rules, facts: Facts) -> None:
         self.rules = rules
         self.facts = facts
-        _must_fit(rules, facts)
+        must_fit(rules, facts)
         columns = {
             "category": (facts.items.category, rules.caps.category),
             "brand": (facts.items.brand, rules.caps.brand),
@@ -148,26 +148,3 @@ def _narrowed(bounds: Bounds, allowed: Mask | None) -> Bounds:
     if allowed is None:
         return bounds
     return replace(bounds, allowed=allowed if bounds.allowed is None else bounds.allowed & allowed)
-
-
-def _must_fit(rules: Rules, facts: Facts) -> None:
-    items = facts.items
-    needed = {
-        "caps.category": rules.caps.category is not None and "category",
-        "caps.brand": rules.caps.brand is not None and "brand",
-        "boosts.category": any(boost.category is not None for boost in rules.boosts) and "category",
-        "boosts.brand": any(boost.brand is not None for boost in rules.boosts) and "brand",
-        "weights.margin": rules.weights.margin > 0 and "margin",
-        "weights.stock": rules.weights.stock > 0 and "stock",
-        "variety": isinstance(rules.variety, Calibrated) and "category",
-        "exploration.days": rules.exploration is not None and bool(rules.exploration.days) and "available_from",
-    }
-    for setting, column in needed.items():
-        if column and getattr(items, column) is None:
-            raise BundleError(f"rules.{setting}: the items have no {column}; leave the rule out, or add the column")
-    if rules.variety is not None and facts.vectors is None and items.category is None and items.brand is None:
-        raise BundleError("rules.variety: the items have no vector, category or brand to be alike by; leave it out")
-    try:
-        items.check(rules.filters)
-    except RequestError as error:
-        raise BundleError(f"rules: {error}") from error
