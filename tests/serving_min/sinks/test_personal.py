@@ -36,7 +36,8 @@ def test_a_user_is_found_and_removed_everywhere(
             log.write(line)
         assert await log.find("nobody") == {"answers": [], "events": []}  # and so the segments are finished
         if log.upload is not None:
-            assert log.upload.round() == 2
+            log.upload.round()  # unless the thread was sooner
+            assert len(log.upload.uploaded()) == 2
         log.write(event("5", "ann"))
         log.write(event("6", "anna"))
         found = await log.find("ann")
