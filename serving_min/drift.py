@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import ArrayLike, NDArray
+
+from serving_min.surfaces import MODEL, RECOMMEND
+
+if TYPE_CHECKING:
+    from serving_min.engine import Served
+
+Codes = NDArray[np.int32]
+Scores = NDArray[np.float32]
 
 DRIFT_FILE: Final = "drift.json"
 LEAST = 1e-4  # share of a bin, so that an empty one has a logarithm
@@ -70,9 +78,9 @@ class Drift:
 
     def __init__(self, reference: Reference, popularity: NDArray[np.float32]) -> None:
         self.reference, self.popularity = reference, popularity
-        self._window: deque[tuple[NDArray[np.int32], NDArray[np.float32]]] = deque(maxlen=reference.lists)
+        self._window: deque[tuple[Codes, Scores]] = deque(maxlen=reference.lists)
 
-    def saw(self, codes: NDArray[np.int32], scores: NDArray[np.float32]) -> None:
+    def saw(self, codes: Codes, scores: Scores) -> None:
         """The model's own part of a list, item codes and scores."""
         k = self.reference.k
         self._window.append((codes[:k].copy(), scores[:k].copy()))
@@ -90,6 +98,16 @@ class Drift:
             len(np.unique(codes)) / max(1, self.reference.distinct),
             len(window),
         )
+
+
+def own_part(served: Served) -> tuple[Codes, Scores] | None:
+    """The items and scores that the model itself spoke for, before what the fallback filled in; None on other surfaces
+    and where it did not speak."""
+    if served.answer.surface != RECOMMEND or served.answer.fallback is not None:
+        return None
+    ranked = served.ranked
+    own = next((place for place, reason in enumerate(ranked.reasons) if reason != MODEL), len(ranked.reasons))
+    return (ranked.codes[:own], ranked.scores[:own]) if own else None
 
 
 def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:

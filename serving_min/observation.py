@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Self
 from starlette.types import Scope
 
 from serving_min.cache import Outcome
-from serving_min.drift import Drift, Drifted
+from serving_min.drift import Drift, Drifted, own_part
 from serving_min.exposition import Exposition
 from serving_min.logs import AccessLog
 from serving_min.messages import Answer, Request
 from serving_min.meters import Gauge, Labels, Meters
-from serving_min.surfaces import MODEL, RECOMMEND
 from serving_min.wire import Ended
 
 if TYPE_CHECKING:
@@ -73,8 +72,7 @@ class Observation:
             batch.surfaces.add(surface)
             for stage, seconds in batch.by_stage().items():
                 self.meters.stages.observe(seconds, surface, stage)
-        if surface == RECOMMEND and served.answer.fallback is None:
-            self._compare(served, answered.engine)
+        self._compare(served, answered.engine)
         if self.otlp is not None:
             self.otlp.answered(served.answer, began, batch)
 
@@ -95,15 +93,13 @@ class Observation:
 
     def _compare(self, served: Served, engine: Engine) -> None:
         reference = engine.bundle.drift
-        if reference is None:
+        if reference is None or (own := own_part(served)) is None:
             return
         model = served.answer.model_version  # one that is loaded again goes on where it was
         drift = self._drifts.get(model)
         if drift is None:
             drift = self._drifts[model] = Drift(reference, engine.bundle.popularity)
-        reasons, ranked = served.ranked.reasons, served.ranked
-        own = next((place for place, reason in enumerate(reasons) if reason != MODEL), len(reasons))
-        drift.saw(ranked.codes[:own], ranked.scores[:own])
+        drift.saw(*own)
 
     def _drift_gauge(self, name: str, help: str) -> Gauge:
         def read() -> Mapping[Labels, float]:

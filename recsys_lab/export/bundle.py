@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from recsys_lab.atomic import whole_folder
 from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ExportError
+from recsys_lab.export.drift import write_drift
 from recsys_lab.export.golden import write_golden
 from recsys_lab.export.parity import check_parity
 from recsys_lab.export.part import write_member, write_model
@@ -24,6 +25,7 @@ from recsys_lab.export.surfaces import read_surfaces, write_surfaces
 from recsys_lab.export.tables import write_fallback, write_items
 from recsys_lab.models.base import Recommender
 from serving_min.bundle import Bundle
+from serving_min.drift import DRIFT_FILE
 from serving_min.engine import Engine
 from serving_min.errors import BundleError
 from serving_min.manifest import FILE_NAME as MANIFEST_FILE
@@ -108,6 +110,7 @@ def write_bundle(
             for other, companion in companions.items():
                 check_parity(companion, Engine(bundle.alone(other)), few, exact=beside[other][1].exact, **gate)
             write_golden(engine, queries, model.catalogue, partial / "golden.jsonl")
+            write_drift(engine, queries, model.catalogue, partial / DRIFT_FILE)
             _reread(partial, replace(unproven, parity=parity))
     except FileExistsError as error:
         raise ExportError(f"version: {final} is there already, and bundles are never overwritten") from error

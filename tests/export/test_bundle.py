@@ -20,8 +20,11 @@ import pytest
 
 from recsys_lab.errors import ConfigError, ExportError, ParityError
 from recsys_lab.export import bundle as exporting
+from recsys_lab.export.requests import to_requests
 from recsys_lab.export.settings import ELSEWHERE, ExportSettings
+from serving_min.asks import Asked
 from serving_min.bundle import Bundle
+from serving_min.drift import Drift, own_part
 from serving_min.engine import Engine
 from serving_min.messages import Golden, Request
 from tests.export.planted import (
@@ -31,6 +34,7 @@ from tests.export.planted import (
     Together,
     export,
     fitted,
+    planted_catalogue,
     planted_fold,
     smallest_of_each_kind,
 )
@@ -81,6 +85,27 @@ def test_golden_requests_get_their_golden_answers(written: Path) -> None:
     assert any("title" in shown for answer in answers for shown in answer["items"])
     assert {len(answer["items"]) for answer in answers} >= {1, 10, 50}
     assert all(answer["items"] for answer in answers)
+
+
+def test_what_the_model_says_is_on_record(written: Path) -> None:
+    bundle = Bundle.load(written)
+    reference = bundle.drift
+    if reference is None:
+        assert bundle.model is None
+        return
+    drift = Drift(reference, bundle.popularity)
+    assert 0 < reference.lists <= len(FOLD.queries)
+    assert 0 < reference.distinct <= len(bundle.items)
+    assert sum(reference.scores.shares) == pytest.approx(1)
+    engine = Engine(bundle)
+    for body in to_requests(FOLD.queries, planted_catalogue(), bundle.manifest.history):
+        (served,) = engine.answer([Asked(msgspec.convert(body, Request), "recommend")])
+        if (own := own_part(served)) is not None:
+            drift.saw(*own)
+    measured = drift.measure()
+    assert measured is not None
+    assert max(measured.scores, measured.popularity) < 0.1, "the fold's other queries are of the same kind"
+    assert measured.coverage == pytest.approx(1, abs=0.1)
 
 
 def test_the_item_table_keeps_what_the_shop_knows(written: Path) -> None:
