@@ -60,10 +60,14 @@ def test_a_quiet_user_goes_after_the_ttl_and_an_id_after_the_window() -> None:
 
 
 def test_who_was_quiet_for_longest_makes_room() -> None:
-    store = MemoryStore(users=2)
-    for identity, user in enumerate(["ann", "bob", "ann", "cid"]):
+    store = MemoryStore(events=4)
+    for identity, user in enumerate(["ann", "bob", "bob", "ann", "cid"]):
         asyncio.run(store.add([arrival(str(identity), "A", user=user)]))
     assert [items(store, user) for user in ("ann", "bob", "cid")] == ["AA", "", "A"]
+    asyncio.run(store.add([arrival(f"more {number}", "B") for number in range(2)]))
+    assert [items(store, user) for user in ("ann", "cid")] == ["AABB", ""]
+    asyncio.run(store.add([arrival("one too many", "C")]))
+    assert items(store) == "", "a user alone has more than there is room for"
 
 
 def test_forgetting_leaves_nothing() -> None:
