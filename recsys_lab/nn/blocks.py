@@ -32,16 +32,25 @@ class Attention(nn.Module):
         """What each of ``asking`` [B, U, D] finds among ``known`` [B, T, D]; ``visible`` [.., 1, U, T]."""
         query = self._split(self.query(asking))
         key, value = (self._split(part) for part in self.key_value(known).chunk(2, dim=-1))
-        if self.training and self.dropout.share:
+        if (self.training and self.dropout.share) or torch.compiler.is_exporting():  # fused, it exports as many nodes
             fit = (query @ key.transpose(2, 3)).div(key.shape[-1] ** 0.5).masked_fill(~visible, -torch.inf)
             found = self.dropout(fit.softmax(dim=-1)) @ value
         else:
             found = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))
+        merged: Tensor = self.merge(found[:, 0] if self.heads == 1 else found.transpose(1, 2).flatten(2))
         return merged
 
     def _split(self, part: Tensor) -> Tensor:
+        if self.heads == 1:
+            return part[:, None]
         return part.view(*part.shape[:2], self.heads, -1).transpose(1, 2)  # [B, T, D] → [B, H, T, D / H]
+
+
+def latest(x: Tensor, last_only: bool, axis: int = 1) -> Tensor:
+    """The last position alone, if it alone is asked for; ``axis`` 1 or 2."""
+    if not last_only:
+        return x
+    return x[:, -1:] if axis == 1 else x[:, :, -1:]
 
 
 class SwiGLU(nn.Module):
@@ -82,9 +91,9 @@ class PreNorm(NormsBefore):
     """Each sub-layer sees its input normalised and adds to it as it was (Xiong et al., ICML 2020)."""
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        rows = slice(-1 if last_only else 0, None)
+        looks = latest(visible, last_only, axis=2)
         normed = self.before_attention(x)
-        x = x[:, rows] + self.dropout(self.attention(normed[:, rows], normed, visible[:, :, rows]))
+        x = latest(x, last_only) + self.dropout(self.attention(latest(normed, last_only), normed, looks))
         mixed: Tensor = x + self.dropout(self.mix(self.before_mixing(x)))
         return mixed
 
@@ -105,8 +114,8 @@ class PostNorm(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        rows = slice(-1 if last_only else 0, None)
-        x = self.after_attention(x[:, rows] + self.dropout(self.attention(x[:, rows], x, visible[:, :, rows])))
+        looks = latest(visible, last_only, axis=2)
+        x = self.after_attention(latest(x, last_only) + self.dropout(self.attention(latest(x, last_only), x, looks)))
         mixed: Tensor = self.after_mixing(x + self.dropout(self.mix(x)))
         return mixed
 
@@ -117,9 +126,9 @@ class Original(NormsBefore):
     activation = nn.ReLU
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        rows = slice(-1 if last_only else 0, None)
-        asking = self.before_attention(x[:, rows])
-        x = self.before_mixing(asking + self.dropout(self.attention(asking, x, visible[:, :, rows])))
+        looks = latest(visible, last_only, axis=2)
+        asking = self.before_attention(latest(x, last_only))
+        x = self.before_mixing(asking + self.dropout(self.attention(asking, x, looks)))
         mixed: Tensor = x + self.dropout(self.mix(x))
         return mixed
 
@@ -144,10 +153,10 @@ class LiGR(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        rows = slice(-1 if last_only else 0, None)
+        looks = latest(visible, last_only, axis=2)
         normed = self.before_attention(x)
-        x = x[:, rows]
-        found = self.attention(normed[:, rows], normed, visible[:, :, rows])
+        x = latest(x, last_only)
+        found = self.attention(latest(normed, last_only), normed, looks)
         x = x + torch.sigmoid(self.attention_gate(x)) * self.dropout(found)
         mixed: Tensor = x + torch.sigmoid(self.mixing_gate(x)) * self.dropout(self.mix(self.before_mixing(x)))
         return mixed
