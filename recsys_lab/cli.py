@@ -262,6 +262,43 @@ def recommend(
     return _print(f"fallback: {answer.fallback}") if answer.fallback else None
 
 
+@app.command()
+def batch(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    out: Annotated[Path, typer.Option(help="A folder of its own; asked for again, the job goes on.")],
+    overrides: Overrides = None,
+    users: Annotated[Path | None, typer.Option(help="A .parquet or .jsonl file, or a folder [all prepared].")] = None,
+    surface: Annotated[str, typer.Option(help="Which surface makes the lists.")] = "email",
+    k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
+    sent: Annotated[list[Path] | None, typer.Option(help="An earlier job's folder.")] = None,
+    not_again_days: Annotated[float, typer.Option(help="Leave out what --sent sent so recently.")] = 0,
+    now: Annotated[int | None, typer.Option(help="Epoch seconds [when the job was begun].")] = None,
+    shard: Annotated[int, typer.Option(help="Users in one part.")] = 50_000,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    conf_dir: ConfDir = None,
+    as_json: Json = False,
+) -> None:
+    """A list for every user, as Parquet: for e-mail and push. A job that was killed goes on."""
+    from recsys_lab.progress import counted, status
+    from serving_min.batch.job import plan, run
+    from serving_min.batch.users import Users
+
+    if users is None:
+        from recsys_lab import pipeline
+        from recsys_lab.export.users import prepared_users
+
+        with status("users"):
+            users = prepared_users(pipeline.prepare(_config(overrides, conf_dir)))
+    job = plan(bundle, users, out, surface=surface, now=now, k=k, shard=shard, sent=sent or [], days=not_again_days)
+    with counted(len(Users(users)), "users") as done:
+        summary = run(job, workers=workers, done=done)
+    if as_json:
+        return _print_json({"out": str(out), **asdict(summary)})
+    speed = f", {summary.users_per_cpu_second:,.0f} users a CPU second" if summary.users_per_cpu_second else ""
+    _print(f"{summary.users:,} users, {summary.rows:,} rows; {summary.answered:,} users answered now{speed}")
+    return _print(f"→ {out}")
+
+
 @app.command("config")
 def show_config(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
     """Print what a command line resolves to."""

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
 
 def track(steps: Sequence[T], label: str) -> Iterator[T]:
     """The steps, one after the other, under a bar that names the current one. Silent unless on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with _bar() as progress:
         task = progress.add_task(label, total=len(steps))
         for step in steps:
             progress.update(task, description=f"{label}: {step}")
             yield step
             progress.advance(task)
+
+
+@contextmanager
+def counted(total: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` pieces; call what it yields with how many more are done. Silent unless on a terminal."""
+    with _bar() as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda more: progress.advance(task, more)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager

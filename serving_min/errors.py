@@ -5,6 +5,7 @@ ServingError
 ├── RequestError         the request cannot be answered as it is: HTTP 422
 ├── UnknownSurfaceError  the bundle has no such surface: HTTP 404
 ├── ReleaseError         the registry has no such release, or its bundle has changed since
+├── BatchError           the batch job cannot be begun, or go on, as it was asked for
 ├── BusyError            more requests wait than can be answered in time: HTTP 503
 └── StartError           the server cannot listen where it was told to
 """
@@ -27,6 +28,10 @@ class UnknownSurfaceError(ServingError):
 
 
 class ReleaseError(ServingError):
+    pass
+
+
+class BatchError(ServingError):
     pass
 
 

@@ -91,6 +91,20 @@ def test_a_second_comparison_takes_the_finished_runs(in_job):
     assert [entry["run"] for entry in first["models"]] == [entry["run"] for entry in again["models"]]
 
 
+def test_a_batch_has_a_list_for_every_user(in_job, typed):
+    options = ["--out", "lists", "--surface", "push", "-k", "3", "--shard", "200", *SMALL]
+    code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["users"] == summary["answered"] > 100
+    assert summary["rows"] == 3 * summary["users"]
+    code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
+    assert (code, json.loads(out)["answered"]) == (0, 0)  # all of it is there already
+    code, _, err = typed("batch", bundle_of(in_job), *options, "--not-again-days", "2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "lists holds a job with days 0.0" in err
+
+
 def test_the_report_is_one_page(in_job):
     page = (in_job / said(in_job, "report")["report"]).read_text()
     assert "sasrec" in page

@@ -1,0 +1,251 @@
+"""One job: a list for each user, in shards that appear whole. A job that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Meta, Struct
+
+from serving_min.asks import Asked
+from serving_min.batch.sent import Sent
+from serving_min.batch.users import User, Users
+from serving_min.bundle import Bundle
+from serving_min.engine import Engine, Served
+from serving_min.errors import BatchError
+from serving_min.manifest import read_manifest
+from serving_min.messages import DEFAULT_K, MOST_ITEMS, EpochSeconds, Request
+
+JOB_FILE, SUMMARY_FILE = "job.json", "summary.json"
+SHARD = 50_000  # users in a part
+TOGETHER = 256  # users that the engine answers in one call
+SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("rank", pa.int32()),
+        ("item_id", pa.string()),
+        ("score", pa.float64()),
+        ("reason", pa.string()),
+        ("fallback", pa.string()),
+        ("surface", pa.string()),
+        ("model", pa.string()),
+        ("model_version", pa.string()),
+        ("now", pa.int64()),
+    ]
+)
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Job(Struct, frozen=True, forbid_unknown_fields=True):
+    """``job.json``: what a folder of lists was made from. ``shard`` is how many users a part holds, ``users`` the
+    sha256 of who they are; nobody gets what they got within ``days`` before ``now`` by the jobs in ``sent``."""
+
+    bundle: str
+    version: str
+    surface: str
+    users: str
+    now: EpochSeconds
+    k: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = DEFAULT_K
+    shard: Positive = SHARD
+    sent: tuple[str, ...] = ()
+    days: Annotated[float, Meta(ge=0)] = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``summary.json``. The seconds are those that this run took, for the users that it answered."""
+
+    users: int
+    rows: int
+    answered: int
+    cpu_seconds: float
+    users_per_cpu_second: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job and where it happens."""
+
+    job: Job
+    bundle: Path
+    users: Path
+    out: Path
+
+    def part(self, number: int) -> Path:
+        return self.out / f"part-{number:05d}.parquet"
+
+
+def plan(
+    bundle: Path,
+    users: Path,
+    out: Path,
+    *,
+    surface: str,
+    now: int | None = None,
+    k: int = DEFAULT_K,
+    shard: int = SHARD,
+    sent: Sequence[Path] = (),
+    days: float = 0,
+    clock: Callable[[], float] = time.time,
+) -> Plan:
+    """A new job, or the one that was begun in ``out``, if it is the same; ``now`` is then the time it was begun with.
+
+    Raises BatchError when ``out`` holds another job, BundleError for what is no bundle.
+    """
+    manifest = read_manifest(bundle)
+    begun = _begun(out)
+    asked = {
+        "bundle": manifest.name,
+        "version": manifest.version,
+        "surface": surface,
+        "users": Users(users).fingerprint(),
+        "now": now if now is not None else begun.now if begun else int(clock()),
+        "k": k,
+        "shard": shard,
+        "sent": [*map(str, sent)],
+        "days": days,
+    }
+    try:
+        job = msgspec.convert(asked, Job)
+    except msgspec.ValidationError as error:
+        raise BatchError(f"batch: {error}") from error
+    if job.sent and not job.days:
+        raise BatchError("not-again-days: 0 days repeat all that was sent; say how many")
+    if begun is not None and begun != job:
+        names = [name for name in Job.__struct_fields__ if getattr(begun, name) != getattr(job, name)]
+        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in names)
+        raise BatchError(f"out: {out} holds a job with {was}; give another folder, or the same settings")
+    if begun is None:
+        out.mkdir(parents=True, exist_ok=True)
+        _write(out / JOB_FILE, msgspec.json.format(msgspec.json.encode(job), indent=2) + b"\n")
+    return Plan(job, bundle, users, out)
+
+
+def run(plan: Plan, *, workers: int = 1, done: Callable[[int], None] = lambda _: None) -> Summary:
+    """Make the parts that are missing; ``done`` is told how many users each of them was for.
+
+    Each of the ``workers`` processes opens the bundle for itself; what it maps is there once. Raises BatchError for a
+    row that is no user, RequestError and UnknownSurfaceError for a surface that cannot answer.
+    """
+    for leftover in plan.out.glob("*.partial"):
+        leftover.unlink()
+    count, shard = len(Users(plan.users)), plan.job.shard
+    missing = [number for number in range(-(-count // shard)) if not plan.part(number).exists()]
+    answered, seconds = 0, 0.0
+    for number, spent in _made(plan, missing, workers):
+        users = min(shard, count - number * shard)
+        answered, seconds = answered + users, seconds + spent
+        done(users)
+    rows = sum(pq.read_metadata(path).num_rows for path in sorted(plan.out.glob("part-*.parquet")))
+    speed = round(answered / seconds, 1) if seconds else None
+    summary = Summary(count, rows, answered, round(seconds, 2), speed)
+    _write(plan.out / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    return summary
+
+
+def _made(plan: Plan, missing: Sequence[int], workers: int) -> Iterator[tuple[int, float]]:
+    """The number of each part made, and its CPU seconds."""
+    if workers == 1 or len(missing) < 2:
+        maker = Maker(plan)
+        yield from ((number, maker.make(number)) for number in missing)
+        return
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(missing)), spawned, _open, (plan,)) as pool:
+        yield from zip(missing, pool.map(_make, missing), strict=True)
+
+
+class Maker:
+    """Makes parts, in one process and on one core."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.users = Users(plan.users)
+        self.sent = Sent([*map(Path, plan.job.sent)], plan.job.days, plan.job.now)
+        self.engine = Engine(Bundle.load(plan.bundle), clock=lambda: plan.job.now)
+        self.engine.own_this_thread()
+
+    def make(self, number: int) -> float:
+        """The CPU seconds that it took. The part is there when it is whole, not before."""
+        began, job = time.process_time(), self.plan.job
+        path = self.plan.part(number)
+        partial = path.with_suffix(".partial")
+        rows = [*self.users.rows(number * job.shard, (number + 1) * job.shard)]
+        sent = self.sent.to([row.user_id for row in rows])
+        with pq.ParquetWriter(partial, SCHEMA) as writer:
+            remaining = iter(rows)
+            while together := [*islice(remaining, TOGETHER)]:
+                asked = [Asked(self._request(user, sent.get(user.user_id, [])), job.surface) for user in together]
+                writer.write_table(_table(together, self.engine.answer(asked), job))
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+        return time.process_time() - began
+
+    def _request(self, user: User, sent: list[str]) -> Request:
+        return Request(
+            history=user.history,
+            user=user.user,
+            exclude=[*user.exclude, *sent],
+            k=self.plan.job.k,
+            now=self.plan.job.now,
+            request_id=f"{self.plan.job.surface}:{self.plan.job.now}:{user.user_id}",
+        )
+
+
+def _table(users: Sequence[User], served: Sequence[Served], job: Job) -> pa.Table:
+    answers = [one.answer for one in served]
+    lengths = [len(answer.items) for answer in answers]
+    shown = [item for answer in answers for item in answer.items]
+    size = len(shown)
+    columns = [
+        [user.user_id for user, length in zip(users, lengths, strict=True) for _ in range(length)],
+        [rank for length in lengths for rank in range(1, length + 1)],
+        [item.id for item in shown],
+        [item.score for item in shown],
+        [item.reason for item in shown],
+        [answer.fallback for answer, length in zip(answers, lengths, strict=True) for _ in range(length)],
+        *([value] * size for value in (job.surface, job.bundle, job.version, job.now)),
+    ]
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], SCHEMA)
+
+
+_maker: list[Maker] = []  # of a worker process
+
+
+def _open(plan: Plan) -> None:
+    _maker.append(Maker(plan))
+
+
+def _make(number: int) -> float:
+    return _maker[0].make(number)
+
+
+def _begun(out: Path) -> Job | None:
+    """The job of which some part is done."""
+    path = out / JOB_FILE
+    if not path.exists():
+        if out.is_dir() and any(out.iterdir()):
+            raise BatchError(f"out: {out} is not empty, and holds no job; give a folder of its own")
+        return None
+    if not any(out.glob("part-*.parquet")):
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Job)
+    except (msgspec.DecodeError, OSError) as error:
+        raise BatchError(f"out: {path}: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,122 @@
+"""Who gets a list: users and their histories, from Parquet or JSON lines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Meta, Struct
+
+from serving_min.errors import BatchError
+from serving_min.messages import MOST_EVENTS, Event, ItemId, UserId
+
+READABLE = (".parquet", ".jsonl")
+BLOCK = 1 << 20
+
+
+class User(Struct, frozen=True):
+    """A row or line; further columns are ignored. ``history`` is oldest first, ``user`` gives attributes by name,
+    ``exclude`` what this user must not get."""
+
+    user_id: UserId
+    history: Annotated[list[ItemId | Event], Meta(max_length=MOST_EVENTS)] = []
+    user: dict[str, str] = {}
+    exclude: list[ItemId] = []
+
+
+@dataclass(frozen=True)
+class Users:
+    """A ``.parquet`` or ``.jsonl`` file, or a folder of them in the order of their names."""
+
+    path: Path
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Raises BatchError when there is nothing to read."""
+        found = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        files = [file for file in found if file.suffix in READABLE and file.is_file()]
+        if not files:
+            raise BatchError(f"users: {self.path} is no {' or '.join(READABLE)} file, and no folder with some")
+        return files
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """How many users each file has."""
+        return [_count(file) for file in self.files]
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def fingerprint(self) -> str:
+        """sha256 of all the files."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
+        return digest.hexdigest()
+
+    def rows(self, start: int, stop: int) -> Iterator[User]:
+        """The users from number ``start`` to before ``stop``. Raises BatchError for a row that is none."""
+        first = 0
+        for file, count in zip(self.files, self.counts, strict=True):
+            low, high = max(start - first, 0), min(stop - first, count)
+            if low < high:
+                for number, row in enumerate(_rows(file, low, high), start=low):
+                    try:
+                        yield msgspec.convert(row, User)
+                    except msgspec.ValidationError as error:
+                        raise BatchError(f"users: {file}, user {number + 1}: {error}") from error
+            first += count
+
+
+def _count(file: Path) -> int:
+    try:
+        if file.suffix == ".parquet":
+            return int(pq.read_metadata(file).num_rows)
+        with file.open("rb") as lines:
+            return sum(1 for _ in lines)
+    except (OSError, pa.ArrowException) as error:
+        raise BatchError(f"users: {file}: {error}") from error
+
+
+def _rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    if file.suffix == ".parquet":
+        yield from _parquet_rows(file, start, stop)
+        return
+    with file.open("rb") as lines:
+        for number, line in enumerate(islice(lines, start, stop), start=start):
+            try:
+                yield msgspec.json.decode(line)
+            except msgspec.DecodeError as error:
+                raise BatchError(f"users: {file}, line {number + 1}: {error}") from error
+
+
+def _parquet_rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    """Only the row groups that hold some of them are read. Nulls count as not given."""
+    with pq.ParquetFile(file) as opened:
+        columns = [name for name in User.__struct_fields__ if name in opened.schema_arrow.names]
+        first = 0
+        for group in range(opened.num_row_groups):
+            count = opened.metadata.row_group(group).num_rows
+            low, high = max(start - first, 0), min(stop - first, count)
+            if low < high:
+                table = opened.read_row_group(group, columns=columns).slice(low, high - low)
+                for row in table.to_pylist(maps_as_pydicts="strict"):
+                    yield {name: _given(value) for name, value in row.items() if value is not None}
+            first += count
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_given(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: entry for name, entry in value.items() if entry is not None}
+    return value
