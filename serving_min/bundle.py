@@ -69,6 +69,7 @@ class Bundle:
     surfaces: Surfaces  # by name
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
     drift: Reference | None = None  # what the model said at the export
+    known: int | None = None  # how many of the items the models know; the rest came later (None: all)
 
     def alone(self, companion: str | None = None) -> Bundle:
         """The bundle as if ``companion`` were its model (None: it has one), to see what that says by itself."""

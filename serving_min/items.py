@@ -75,6 +75,7 @@ class Items:
     min_age: NDArray[np.float64] | None = None  # years that a buyer must have; NaN = any age
     margin: NDArray[np.float64] | None = None  # what one sale earns; NaN = unknown
     stock: NDArray[np.float64] | None = None  # pieces; NaN = unknown
+    shown: NDArray[np.bool_] | None = None  # what may be in any list; None = all
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -39,6 +39,7 @@ class Masks:
             "age": filters.age,
             "on_sale_before": self._next_date(now) if filters.available else None,
             "in_stock": True if filters.available else None,
+            "shown": True,
         }
         wanted = [(name, value) for name, value in asked.items() if value is not None and name in self._tests]
         masks = [self._passing(name, value) for name, value in wanted]
@@ -75,6 +76,8 @@ def tests(items: Items) -> dict[str, Callable[[Any], Mask]]:
         found["on_sale_before"] = lambda date: dates < date
     if (stock := items.stock) is not None:
         found["in_stock"] = lambda _: ~(stock <= 0)
+    if (shown := items.shown) is not None:
+        found["shown"] = lambda _: shown.copy()
     return found
 
 

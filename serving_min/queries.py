@@ -86,6 +86,15 @@ class Queries:
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[1:] - offsets[1:], keep)
         return self._with_events(source, offsets, np.arange(len(self)))
 
+    def of_items_below(self, code: int) -> Queries:
+        """The same queries without the events of items whose code is ``code`` or above."""
+        kept = self.items < code
+        if kept.all():
+            return self
+        lengths = np.bincount(self.rows[kept], minlength=len(self))
+        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+        return self._with_events(np.flatnonzero(kept), offsets, np.arange(len(self)))
+
     def batches(self, size: int) -> Iterator[tuple[slice, Queries]]:
         """Consecutive blocks of at most ``size`` queries, each with the rows it covers."""
         for start in range(0, len(self), size):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from serving_min.assortment.settings import ItemSettings
 from serving_min.cache import CacheSettings
 from serving_min.doors import DoorSettings
 from serving_min.errors import StartError
@@ -43,6 +44,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     fleet: FleetSettings = FleetSettings()
+    items: ItemSettings = ItemSettings()
     doors: DoorSettings = DoorSettings()
     cache: CacheSettings = CacheSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from serving_min.asks import Asked
+from serving_min.assortment.keeper import Keeper
 from serving_min.cache import Cache
 from serving_min.engine import Engine
 from serving_min.erasure import Erasure
@@ -36,7 +37,9 @@ class Shop:
     ) -> None:
         self.settings = settings or Settings()
         self.timer = timer
-        self.fleet = Fleet(engine, self.settings.fleet, path=path, waiting=self.settings.waiting, timer=timer)
+        keeper = Keeper.open(self.settings.items, path)
+        waiting = self.settings.waiting
+        self.fleet = Fleet(engine, self.settings.fleet, path=path, waiting=waiting, timer=timer, keeper=keeper)
         state, log = self.settings.state.open(), self.settings.log.open()
         self.visitors = Visitors(state, log, salt=self.settings.salt, clock=engine.clock)
         self.keys = Keys.read(self.settings.doors.keys)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from serving_min.assortment.vectors import Grown
 from serving_min.bounds import Bounds, no_opinion
 from serving_min.bundle import Bundle
 from serving_min.composite import Member
@@ -43,10 +44,31 @@ class Silent:
         return [no_opinion(bound.k) for bound in bounds]
 
 
+@dataclass(frozen=True)
+class Unaware:
+    """A model that has never heard of items with codes from ``known`` on: what was done with them is left out."""
+
+    model: Member
+    known: int
+
+    def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
+        return self.model.best(queries.of_items_below(self.known), bounds)
+
+    def similar(self, code: int, bounds: Bounds) -> TopK:
+        return self.model.similar(code, bounds) if code < self.known else no_opinion(bounds.k)
+
+
 def sources(bundle: Bundle, popularity: Popularity) -> Mapping[str, Source]:
     """By the name that ``Retriever.source`` gives."""
     companions: dict[str, Source] = {
-        name: Popularity(part.scores, part.candidates) if isinstance(part, Static) else part
+        name: Popularity(part.scores, part.candidates) if isinstance(part, Static) else _aware(part, bundle)
         for name, part in bundle.companions.items()
     }
-    return {MODEL: bundle.model or Silent(), SIMILAR: Similar(bundle.model), POPULAR: popularity, **companions}
+    model = None if bundle.model is None else _aware(bundle.model, bundle)
+    return {MODEL: model or Silent(), SIMILAR: Similar(model), POPULAR: popularity, **companions}
+
+
+def _aware(model: Member, bundle: Bundle) -> Member:
+    if bundle.known is None or isinstance(model, Grown):
+        return model
+    return Unaware(model, bundle.known)

@@ -31,7 +31,8 @@ class Answered:
 
 
 class Deployment:
-    """``engine`` may be replaced while it answers: a batch that has begun ends with the one it began with.
+    """``engine`` may be replaced while it answers, by another one of the ``bundle`` that knows more items: a batch that
+    has begun ends with the one it began with. ``own`` is the one that knows the bundle's alone.
 
     It has a queue and a thread of its own, so that a slow bundle delays nobody else's answers.
     """
@@ -41,10 +42,12 @@ class Deployment:
         engine: Engine,
         *,
         waiting: int = 512,
+        own: Engine | None = None,
         health: Health | None = None,
         timer: Callable[[], float] | None = None,
     ) -> None:
         self.engine = engine
+        self.own = own or engine
         self.health = Health() if health is None else health  # an empty one is not true
         self.timer = timer or time.monotonic
         self.answered = self.failed = 0

@@ -17,6 +17,8 @@ from typing import Any
 from msgspec import Struct
 
 from serving_min.asks import Asked
+from serving_min.assortment.changes import Assortment, Changes
+from serving_min.assortment.keeper import Keeper, Receipt
 from serving_min.engine import Engine
 from serving_min.errors import ReleaseError, ServingError
 from serving_min.fleet.deployment import Answered, Deployment
@@ -77,11 +79,14 @@ class Fleet:
         path: Path | None = None,
         waiting: int = 512,
         timer: Callable[[], float] = time.monotonic,
+        keeper: Keeper | None = None,
         load: Callable[[Path | str], Engine] = verified,
     ) -> None:
-        """Loads the ``others``: raises BundleError when one of them does not verify."""
+        """Loads the ``others``: raises BundleError when one of them does not verify. The ``keeper`` knows what was said
+        of items since the bundles were made."""
         self.settings = settings or FleetSettings()
         self.path, self.waiting, self.timer, self.load = path, waiting, timer, load
+        self.keeper = Keeper() if keeper is None else keeper
         self.left: list[str] = []
         self.live = self._deployed(live)
         self._others = {other.bundle: self._companion(other, load(other.bundle)) for other in self.settings.others}
@@ -148,26 +153,48 @@ class Fleet:
             raise ReleaseError("this server was not started from a folder, so there is nothing to load again")
         async with self._changing:
             path = self.path
-            engine = await asyncio.to_thread(lambda: self.load(live_bundle(path)))
-            before, self.live = self.live, self._deployed(engine)
+            deployed = await asyncio.to_thread(lambda: self._deployed(self.load(live_bundle(path))))
+            before, self.live = self.live, deployed
             self.live.start()
             self._spawn(before.retire())
-        return engine
+        return self.engine
+
+    async def tell(self, changes: Changes) -> Receipt:
+        """Let items come, change or go, in all bundles at once. Raises RequestError when there are too many, or the
+        live bundle's item tower cannot read them; then nothing has changed."""
+        async with self._changing:
+            return await self._told(*self.keeper.after(changes, self.live.own))
+
+    async def refresh(self) -> Receipt:
+        """Hear what was told to other processes."""
+        async with self._changing:
+            return await self._told(None, self.keeper.refresh())
+
+    async def _told(self, changes: Changes | None, said: Assortment) -> Receipt:
+        deployments = self._deployments()
+        informed = await asyncio.to_thread(lambda: [self.keeper.informed(one.own, said) for one in deployments])
+        if changes is not None:
+            self.keeper.keep(changes, said)
+        for deployment, engine in zip(deployments, informed, strict=True):
+            deployment.engine = engine
+        return self.keeper.receipt(self.live.own, self.engine)
 
     async def change(self, settings: FleetSettings) -> None:
         """Take other bundles in, change their shares, let them go. Raises BundleError, and then nothing has changed."""
         async with self._changing:
             news = [other for other in settings.others if other.bundle not in self._others]
-            engines = await asyncio.to_thread(lambda: {other.bundle: self.load(other.bundle) for other in news})
+            loaded = await asyncio.to_thread(
+                lambda: [self._companion(other, self.load(other.bundle)) for other in news]
+            )
+            fresh = {companion.other.bundle: companion for companion in loaded}
             before, self.settings, self._others = self._others, settings, {}
             for other in settings.others:
                 if (known := before.pop(other.bundle, None)) is not None:
                     known.other = other
                     self._others[other.bundle] = known
                     continue
-                companion = self._companion(other, engines[other.bundle])
-                companion.deployment.start()
-                self._others[other.bundle] = companion
+                fresh[other.bundle].deployment.start()
+                self._others[other.bundle] = fresh[other.bundle]
             self._weigh()
             for companion in before.values():
                 self._spawn(companion.deployment.retire())
@@ -180,7 +207,9 @@ class Fleet:
         return [self.live, *(companion.deployment for companion in self._others.values())]
 
     def _deployed(self, engine: Engine) -> Deployment:
-        return Deployment(engine, waiting=self.waiting, health=Health(self.settings.budget), timer=self.timer)
+        health = Health(self.settings.budget)
+        informed = self.keeper.informed(engine)
+        return Deployment(informed, own=engine, waiting=self.waiting, health=health, timer=self.timer)
 
     def _companion(self, other: Other, engine: Engine) -> Companion:
         return Companion(other, self._deployed(engine))

@@ -8,6 +8,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving_min.assortment.changes import Changes
 from serving_min.doors import doors
 from serving_min.errors import BundleError, ReleaseError
 from serving_min.fleet.settings import FleetSettings
@@ -25,7 +26,7 @@ def create_admin_app(shop: Shop) -> Starlette:
 
 
 def routes(shop: Shop) -> list[Route]:
-    settings_of = msgspec.json.Decoder(FleetSettings)
+    settings_of, changes_of = msgspec.json.Decoder(FleetSettings), msgspec.json.Decoder(Changes)
 
     async def fleet(_: HttpRequest) -> Response:
         return json_response(shop.fleet.status())
@@ -34,6 +35,12 @@ def routes(shop: Shop) -> list[Route]:
         await shop.fleet.change(settings_of.decode(await read_body(http)))
         return json_response(shop.fleet.status())
 
+    async def tell(http: HttpRequest) -> Response:
+        return json_response(await shop.fleet.tell(changes_of.decode(await read_body(http))))
+
+    async def refresh(_: HttpRequest) -> Response:
+        return json_response(await shop.fleet.refresh())
+
     async def reload(_: HttpRequest) -> Response:
         manifest = (await shop.fleet.reload()).bundle.manifest
         return json_response({"name": manifest.name, "version": manifest.version})
@@ -41,6 +48,8 @@ def routes(shop: Shop) -> list[Route]:
     return [
         Route("/admin/fleet", fleet, methods=["GET"]),
         Route("/admin/fleet", change, methods=["PUT"]),
+        Route("/admin/items", tell, methods=["POST"]),
+        Route("/admin/items/refresh", refresh, methods=["POST"]),
         Route("/admin/reload", reload, methods=["POST"]),
     ]
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from serving_min.errors import StartError
 from serving_min.listening import address
+from serving_min.releases import Registry
 from serving_min.server import DRAIN, Beside, configured
 from serving_min.settings import Settings
 from serving_min.workers.forwarding import Forwarder
@@ -41,6 +42,8 @@ def supervise(path: Path, settings: Settings, listener: socket.socket, admin: so
         if settings.meters is None:
             (folder / "meters").mkdir()
             settings = replace(settings, meters=str(folder / "meters"))
+        if settings.items.file is None and not Registry.there(path):
+            settings = replace(settings, items=replace(settings.items, file=str(folder / "items.jsonl")))
         workers = [Worker(number, path, settings, listener, folder / str(number)) for number in range(settings.workers)]
         asyncio.run(Supervisor(workers, listener, admin).run())
 

@@ -1,0 +1,1 @@
+"""Items that came, changed or went since the bundle was made."""

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serving_min.assortment.changes import MOST_HIDDEN, Assortment, Changes, ItemEntry
+from serving_min.assortment.journal import Journal
+from serving_min.assortment.keeper import Keeper
+from serving_min.engine import Engine
+from serving_min.errors import RequestError, StartError
+from tests.serving_min.handmade import NOW
+
+GRAPE, HIDE = Changes((ItemEntry("G", title="Grape"),)), Changes(hide=("A", "B"))
+
+
+def tell(keeper: Keeper, engine: Engine, changes: Changes) -> None:
+    keeper.keep(*keeper.after(changes, engine))
+
+
+def test_a_restart_knows_what_was_said(tmp_path: Path, engine: Callable[[str], Engine]) -> None:
+    path = tmp_path / "folder" / "items.jsonl"
+    keeper = Keeper(Journal(path), clock=lambda: NOW)
+    for changes in (GRAPE, HIDE, Changes(show=("A",)), Changes((ItemEntry("G", title="Grapes", available_from=5),))):
+        tell(keeper, engine("static"), changes)
+    again = Keeper(Journal(path))
+    assert again.said == keeper.said
+    assert again.said.hidden == {"B"}
+    assert (again.said.entries["G"].entry.title, again.said.entries["G"].entry.available_from) == ("Grapes", 5)
+    assert json.loads(path.read_text().splitlines()[0]) == {"items": [{"id": "G", "title": "Grape"}], "time": NOW}
+
+
+def test_an_item_is_on_sale_from_when_it_is_said() -> None:
+    said = Assortment().after(Changes(GRAPE.items, time=NOW), most=1)
+    assert said.entries["G"].entry.available_from == NOW
+
+
+def test_processes_hear_of_each_other_and_a_torn_line_was_never_said(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path / "j"), Journal(tmp_path / "j")
+    one.append(GRAPE)
+    assert other.news() == [GRAPE]
+    other.append(HIDE)
+    assert other.news() == []
+    assert one.news() == [HIDE]
+    with (tmp_path / "j").open("ab") as file:
+        file.write(b'{"hide": ["C')
+    assert one.news() == []
+    one.append(GRAPE)
+    assert Journal(tmp_path / "j").news() == [GRAPE, HIDE, GRAPE]
+
+
+def test_what_is_refused(tmp_path: Path, engine: Callable[[str], Engine]) -> None:
+    keeper = Keeper(most=2)
+    many = Changes(tuple(ItemEntry(str(n)) for n in range(3)))
+    with pytest.raises(RequestError, match=r"3 new or changed items, the limit is 2: export and promote .*`\$\.items`"):
+        keeper.after(many, engine("static"))
+    assert keeper.said == Assortment()
+    hidden = Assortment(hidden=frozenset(map(str, range(MOST_HIDDEN))))
+    with pytest.raises(RequestError, match="100001 hidden items, the limit is 100000"):
+        hidden.after(Changes(hide=("one more",)), most=2)
+    (tmp_path / "j").write_text('{"item": []}\n')
+    with pytest.raises(StartError, match=r"unknown field `item`.*remove the line, or the file"):
+        Keeper(Journal(tmp_path / "j"))
