@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from serving_min.events import Batch
+from tests.serving_min.process import running
 
 TRACKER = files("serving_min").joinpath("tracker.js").read_bytes()
 PAGE = """<!doctype html><title>shop</title><link rel="icon" href="data:,">
@@ -124,6 +127,18 @@ def test_views_impressions_and_clicks_are_sent_as_the_server_takes_them(open_pag
     assert {event.user for event in events} == {"ann"}
     assert {(event.surface, event.request_id) for event in events if event.position} == {("home", "r1")}
     assert all(event.time is not None and abs(event.time - time.time()) < 60 for event in events)
+
+
+def test_a_click_in_the_shop_changes_what_another_host_recommends(open_page: Open, bundles: dict[str, Path]) -> None:
+    with running(bundles["neighbours"]) as server:
+        _, page = open_page(f'data-consent="given" data-endpoint="{server.address}/v1/events"')
+        page.click("b")
+        page.goto("about:blank")
+        deadline, best = time.monotonic() + 10, ""
+        while best != "B" and time.monotonic() < deadline:
+            answer = httpx.post(f"{server.address}/v1/recommend", json={"user_id": "ann", "k": 2}).json()
+            best = answer["items"][0]["id"] if answer["fallback"] is None else ""
+        assert [item["id"] for item in answer["items"]] == ["B", "C"]
 
 
 def test_what_waits_is_sent_when_the_page_is_left(open_page: Open) -> None:
