@@ -132,7 +132,8 @@ class Vectors:
         share = allowed[self.codes[:: max(1, len(self.codes) // SAMPLE)]].mean()
         if share > 0.1:
             return int(share * len(self.codes))
-        return int(np.count_nonzero(allowed[self.codes]))
+        few = int(np.count_nonzero(allowed))  # of all items, candidates or not: that is known much sooner
+        return few if few <= EXACT_BELOW else int(np.count_nonzero(allowed[self.codes]))
 
     def _found(self, queries: NDArray[np.float32], bounds: Sequence[Bounds], depth: int) -> list[TopK | None]:
         """The lists of queries [Q, D] from ``depth`` that the index names for each; None where those do not do."""
