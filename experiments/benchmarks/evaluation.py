@@ -85,9 +85,9 @@ def least(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 def compared(here: list[dict[str, Any]], there: list[dict[str, Any]]) -> dict[str, Any]:
     """What the rounds of both sides come to."""
-    steps = least([each.pop("cpu_seconds") for each in here])
-    batches = least([each.pop("cpu_seconds_by_users_at_once") for each in there])
-    vectors = least([each.pop("of_which_vectors") for each in there])
+    steps = least([each["cpu_seconds"] for each in here])
+    batches = least([each["cpu_seconds_by_users_at_once"] for each in there])
+    vectors = least([each["of_which_vectors"] for each in there])
     total = steps["lists"] + steps["metrics"]
     return {
         "ours": {
@@ -126,23 +126,23 @@ def main() -> None:
     python, repeats = arguments.python or peers.python_of("recbole"), str(arguments.repeats)
     here: dict[str, list[dict[str, Any]]] = {model: [] for model in MODELS}
     there: dict[str, list[dict[str, Any]]] = {model: [] for model in MODELS}
+    report: dict[str, Any] = {
+        "data": {"users": USERS, "items": ITEMS, "held_out": "one item each", "list": K},
+        "repeats": arguments.repeats,
+        "machine": peers.machine(),
+        "models": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         log = str(Path(folder) / "log.npz")
         generate(Path(log))
-        for _ in range(arguments.rounds):
+        for done in range(arguments.rounds):
             for model in MODELS:
                 mine = ("experiments.benchmarks.evaluation", "--side", model, log, "--repeats", repeats)
                 here[model].append(peers.run(*mine, core=arguments.core))
                 theirs = ("experiments.benchmarks.evaluation_peers", model, log, repeats)
                 there[model].append(peers.run(*theirs, python=python, core=arguments.core))
-    report = {
-        "data": {"users": USERS, "items": ITEMS, "held_out": "one item each", "list": K},
-        "repeats": arguments.repeats,
-        "rounds": arguments.rounds,
-        "machine": peers.machine(),
-        "models": {model: compared(here[model], there[model]) for model in MODELS},
-    }
-    arguments.report.write_text(json.dumps(report, indent=2) + "\n")
+                report["models"][model] = {"rounds": done + 1, **compared(here[model], there[model])}
+                arguments.report.write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 

@@ -84,6 +84,7 @@ def rectools(log: dict[str, np.ndarray]) -> Side:
     )
     model._build_model_from_dataset(Dataset.construct(frame))
     module = model.lightning_model
+    module.on_train_start()  # draws the weights
     module.train()
     optimizer = torch.optim.Adam(module.parameters(), lr=RATE, betas=(0.9, 0.98))
 
