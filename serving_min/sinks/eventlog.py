@@ -22,6 +22,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Events and answers are written to segments in ``folder``, and from there to ``url``, an object store's; to
     ``kafka``, HOST:PORT,HOST:PORT, as topics that begin with ``prefix``; or both. Nothing is set: nothing is written.
+    ``librdkafka`` are settings of the Kafka client by its own names, such as security.protocol.
 
     A segment is finished after ``size`` bytes or ``seconds`` seconds. At most ``waiting`` lines queue, and what was
     written is safe after ``sync`` seconds.
@@ -34,6 +35,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Seconds = 3_600
     kafka: str | None = None
     prefix: str = "recsys."
+    librdkafka: dict[str, str | int] = {}
     waiting: Positive = 50_000
     sync: Seconds = 1.0
 
@@ -55,7 +57,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
         if self.kafka is not None:
             from serving_min.sinks.kafka import Kafka
 
-            targets.append(Kafka(self.kafka, prefix=self.prefix))
+            targets.append(Kafka(self.kafka, prefix=self.prefix, settings=self.librdkafka))
         sink = EventSink(targets, waiting=self.waiting, sync_seconds=self.sync) if targets else None
         return EventLog(sink, upload, personal)
 

@@ -75,5 +75,7 @@ def test_settings_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match=r"log: .*file: .*; choose a folder to write to"):
         LogSettings(folder=str(tmp_path / "file")).open()
+    with pytest.raises(StartError, match=r"kafka: .*no\.such\.setting"):
+        LogSettings(kafka="host:9092", librdkafka={"no.such.setting": 1}).open()
     with pytest.raises(StartError, match="redis: 'nowhere' is no address"):
         StateSettings(redis="nowhere").open()
