@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving_min.bounds import Bounds, best_of, no_opinion
@@ -10,6 +10,7 @@ from serving_min.rerank import fill, top_k
 codes = st.lists(st.integers(0, 19), unique=True).map(lambda values: np.array(sorted(values), np.int32))
 
 
+@settings(deadline=None)
 @given(codes=codes, barred=st.lists(st.integers(0, 19)), allowed=st.none() | st.lists(st.booleans(), min_size=20))
 def test_within(codes: np.ndarray, barred: list[int], allowed: list[bool] | None) -> None:
     mask = None if allowed is None else np.array(allowed)
@@ -20,6 +21,7 @@ def test_within(codes: np.ndarray, barred: list[int], allowed: list[bool] | None
 few = st.none() | st.lists(st.integers(0, 499), unique=True, max_size=6).map(sorted)
 
 
+@settings(deadline=None)
 @given(
     codes=st.sets(st.integers(0, 499), max_size=60).map(sorted),
     barred=st.lists(st.integers(0, 499), max_size=5),
@@ -37,6 +39,7 @@ def test_places_of_few_and_of_many(
     assert [codes[place] for place in bounds.places(np.array(codes, np.int32))] == inside
 
 
+@settings(deadline=None)
 @given(codes=codes, k=st.integers(1, 25), data=st.data())
 def test_best_of_is_top_k_of_the_whole_row(codes: np.ndarray, k: int, data: st.DataObject) -> None:
     levels = st.sampled_from([-1.0, 0.0, 0.5, 2.0])  # few of them, so that many tie

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving_min.errors import RequestError
@@ -66,6 +66,7 @@ def test_what_comes_later_is_on_sale_later() -> None:
 names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=3)
 
 
+@settings(deadline=None)
 @given(
     category=st.none() | names, not_category=st.none() | names, age=st.none() | st.integers(0, 20), sold=st.booleans()
 )

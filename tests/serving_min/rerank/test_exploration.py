@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving_min.bounds import Bounds
@@ -78,6 +78,7 @@ def test_barred_and_pinned_items_are_not_touched() -> None:
     assert answer.propensity[7:].tolist() == [1, 1 / 2, 1]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), share=st.sampled_from([0.2, 0.5, 1.0]))
 def test_caps_hold_for_what_is_drawn(seed: int, share: float) -> None:
     answer = ranked(Rules(exploration=Exploration(share=share, days=9), caps=Caps(category=2)), seed, k=6)

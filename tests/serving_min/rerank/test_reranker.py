@@ -64,7 +64,7 @@ def retrieve(bounds: Bounds) -> Found:
     return found(listed, filled=sum(ORDER.tolist().index(code) >= SIZE // 2 for code in listed))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(rules=many_rules, k=st.integers(1, 10), barred=barred_codes, seed=st.integers(0, 99))
 def test_every_list_keeps_within_bounds(rules: Rules, k: int, barred: np.ndarray, seed: int) -> None:
     bounds = Bounds(k, barred)
@@ -95,6 +95,7 @@ def test_every_list_keeps_within_bounds(rules: Rules, k: int, barred: np.ndarray
                 assert ranked.reasons[pin.position - 1] == "pinned"
 
 
+@settings(deadline=None)
 @given(variety=st.sampled_from([Mmr(1.0), Dpp(1.0), Calibrated(1.0)]), k=st.integers(1, 10))
 def test_scores_alone_are_the_identity(variety: Any, k: int) -> None:
     reranker = Reranker(Rules(variety=variety), SHELF)

@@ -53,7 +53,7 @@ def test_labels_stand_in_for_vectors() -> None:
 spaces = st.integers(0, 10_000).map(lambda seed: np.random.default_rng(seed).normal(size=(7, 4)))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(vectors=spaces, mix=st.sampled_from([0.0, 0.2, 0.5, 0.8]))
 def test_each_step_of_the_process_is_the_best_determinant(vectors: np.ndarray, mix: float) -> None:
     shares = np.linspace(1, 0, 7)
@@ -76,7 +76,7 @@ def test_each_step_of_the_process_is_the_best_determinant(vectors: np.ndarray, m
         chosen.append(place)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(vectors=spaces, mix=st.sampled_from([0.0, 0.3, 0.7]))
 def test_each_step_of_marginal_relevance_is_the_best(vectors: np.ndarray, mix: float) -> None:
     shares = np.linspace(1, 0, 7)
