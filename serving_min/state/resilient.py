@@ -79,7 +79,7 @@ class ResilientStore:
             return delayed + await self.store.forget(user)
         except self.store.failures as error:
             self._open(error)
-            raise BusyError(f"the state store is away ({_said(error)}); ask again to forget {user!r}") from error
+            raise BusyError(f"the state store is away ({_said(error)}) and has forgotten nothing; ask again") from error
 
     def status(self) -> Status:
         return Status(self.store.status().store, not self.breaker.open, len(self.waiting), self.waiting.lost)
