@@ -36,7 +36,7 @@ def miscalibration(items: NDArray[np.int32], queries: Queries, mix: CategoryMix)
         found = np.where(shown_at[places] == wanted_at, shown[places], 0.0)
     mixed = (1 - SMOOTHING) * found + SMOOTHING * wanted
     owners = wanted_at // mix.n_parts
-    kl = np.bincount(owners, wanted * np.log(wanted / mixed), minlength=len(items))
+    kl = np.bincount(owners, wanted * np.log(wanted / mixed), minlength=len(items)).astype(np.float64)
     kl[np.bincount(owners, minlength=len(items)) == 0] = np.nan
     kl[~present.any(axis=1)] = np.nan
     return kl
