@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--kafka", metavar="SERVERS", help="HOST:PORT,… that events and answers are sent to")
     parser.add_argument("--otlp", metavar="URL", help="http://HOST:4318, where traces go (default: nowhere)")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file: see serving_min/README.md")
+    parser.add_argument("--dev", action="store_true", default=None, help="a small storefront at / to look at")
     given = parser.parse_args()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises it again
@@ -36,7 +37,13 @@ def main() -> int:
             "log": {"folder": given.log, "kafka": given.kafka},
             "admin": {"port": given.admin_port},
         }
-        options = {"host": given.host, "port": given.port, "workers": given.workers, "otlp": given.otlp}
+        options = {
+            "host": given.host,
+            "port": given.port,
+            "workers": given.workers,
+            "otlp": given.otlp,
+            "dev": given.dev,
+        }
         serve(given.bundle, Settings.read(given.settings, **options, **sections))
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 
 from serving_min.doors import doors
-from serving_min.routes import about, events, metrics, recommend, users
+from serving_min.routes import about, events, metrics, recommend, storefront, users
 from serving_min.shop import Shop
 from serving_min.wire import PROBLEMS
 
@@ -22,7 +22,7 @@ def create_app(shop: Shop) -> Starlette:
         yield
         await shop.stop()
 
-    groups = (about, metrics, users, events, recommend)  # the last takes any name under /v1
+    groups = (storefront, about, metrics, users, events, recommend)  # the last takes any name under /v1
     return Starlette(
         routes=[route for group in groups for route in group.routes(shop)],
         middleware=doors(shop.settings.doors, shop.keys, shop.observation.ended),

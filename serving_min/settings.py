@@ -32,7 +32,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """``waiting`` requests may queue, more get a 503. What is asked after ``deadline`` seconds in the queue gets the
     fallback. ``workers`` are processes: one for each core. ``salt`` turns user ids into pseudonyms before they are kept
     anywhere. ``otlp`` is where traces go, http://HOST:4318; ``meters`` a folder, empty at the start, in which the
-    processes of one server show each other their metrics.
+    processes of one server show each other their metrics. ``dev`` puts a small storefront at / to look at the bundle.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     logging: LoggingSettings = LoggingSettings()
     otlp: str | None = None
     meters: str | None = None
+    dev: bool = False
     admin: AdminSettings = AdminSettings()
 
     @classmethod

@@ -1,0 +1,108 @@
+"""The storefront of development mode, in a real browser on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serving_min.handmade import write_bundle
+from tests.serving_min.process import running
+
+SURFACES: dict[str, Any] = {
+    "home": {"retrievers": [{"source": "model"}, {"source": "trending", "weight": 0.5}]},
+    "also-viewed": {"retrievers": [{"source": "similar", "of": "item"}], "needs": "item", "seen": "keep"},
+    "cart": {"retrievers": [{"source": "model", "of": "cart"}], "seen": "keep"},
+    "search": {"retrievers": [{"source": "given"}], "needs": "items", "seen": "keep", "by": "scores"},
+    "onboarding": {"retrievers": [{"source": "model"}], "needs": "liked"},
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("storefront") / "bundle"
+    return write_bundle(folder, "vector", companions={"trending": "static"}, surfaces=SURFACES)
+
+
+@pytest.fixture(scope="module")
+def address(bundle: Path) -> Iterator[str]:
+    with running(bundle, "--dev") as server:
+        yield server.address
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    page = chromium.new_page(viewport={"width": 1000, "height": 800})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.goto(address)
+    page.wait_for_selector("#home button")
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def ids(page: Any, lists: str) -> list[str]:
+    return [button.get_attribute("data-item") for button in page.locator(f"{lists} button").all()]
+
+
+def test_what_a_visitor_does_changes_the_home_page(page: Any) -> None:
+    assert ids(page, "#home") == ["E", "C", "A", "B", "D"]  # nobody is known: what is trending
+    page.locator('#home [data-item="A"]').click()
+    page.wait_for_selector("#similar button")
+    assert ids(page, "#similar")[:2] == ["B", "C"]
+    assert ids(page, "#also-viewed")[:2] == ["B", "C"]
+    assert ids(page, "#home")[0] == "B"  # of what points where A points
+    assert page.locator("#did li").all_inner_texts() == ["view: Apple"]
+    page.get_by_role("button", name="Not for me").click()
+    page.locator("#did li").nth(1).wait_for()
+    page.locator('#home [data-item="A"]').wait_for(state="detached")
+    assert page.locator("#product").is_hidden()
+
+
+def test_the_cart_has_a_list_of_its_own(page: Any) -> None:
+    page.locator('#home [data-item="D"]').click()
+    page.get_by_role("button", name="Put into cart").click()
+    page.wait_for_selector("#cart ul button")
+    assert ids(page, "#cart")[0] == "E"
+    assert page.locator("#in-cart").inner_text() == "In it: Duck"
+
+
+def test_a_new_visitor_says_what_they_like(page: Any) -> None:
+    page.get_by_label("blue").check()
+    page.locator("#facts dd", has_text="onboarding").wait_for()
+    page.locator("#home .reason", has_text="model").first.wait_for()
+    assert "E" not in ids(page, "#home")[:1]
+
+
+def test_the_search_finds_titles(page: Any) -> None:
+    page.get_by_label("Search").fill("du")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#found button")
+    assert ids(page, "#found") == ["D"]
+
+
+def test_a_narrow_screen_and_a_keyboard_are_enough(page: Any) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.locator("#home button").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#similar button")
+    assert page.evaluate("document.activeElement.id") == "product-title"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    unlabelled = "[...document.querySelectorAll('input,select,button')].filter(e => !e.labels?.length && !e.innerText)"
+    assert page.evaluate(f"{unlabelled}.length") == 0
+
+
+def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
+    assert "://" not in httpx.get(address).text
+
+
+def test_without_development_mode_there_is_none(bundle: Path) -> None:
+    with running(bundle) as server:
+        assert httpx.get(server.address).status_code == 404
+        assert httpx.get(f"{server.address}/dev/items?q=a").status_code == 404
