@@ -13,7 +13,7 @@ from serving_min.asks import Ask, Asked, understand, with_likes
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
-from serving_min.joining import joined
+from serving_min.joining import joined, with_unknown
 from serving_min.laps import lap
 from serving_min.messages import Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
@@ -198,7 +198,4 @@ class Engine:
             Recommendation(id=items.ids.at(code), score=float(f"{score:.6g}"), reason=reason, **items.description(code))
             for code, score, reason in zip(ranked.codes.tolist(), ranked.scores.tolist(), ranked.reasons, strict=True)
         ]
-        if ask.request.items:  # whoever wants items ordered gets all of them back, the unknown ones last
-            unknown = [item for item in ask.request.given if item not in items.codes]
-            shown += [Recommendation(item, 0.0, "unknown") for item in unknown[: ask.bounds.k - len(shown)]]
-        return shown
+        return with_unknown(shown, ask, items.codes) if ask.request.items else shown

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
 from serving_min.asks import Ask
 from serving_min.blend import shares
 from serving_min.bounds import best_of, no_opinion
+from serving_min.messages import Recommendation
 from serving_min.opinions import Opinions
 from serving_min.rerank import TopK
-from serving_min.surfaces import Surface
+from serving_min.surfaces import GIVEN, Surface
 
 Lists = Mapping[int, TopK]  # by the place of the retriever in its surface; those that failed are not there
 LEAST = 1e-3  # of the top's share, for the worst of the given items: it was found, after all
@@ -45,3 +46,25 @@ def given_order(ask: Ask) -> TopK:
     order = np.argsort(codes)
     order = order[ask.bounds.within(codes[order])]
     return best_of(codes[order], worth[order].astype(np.float32), len(codes) + 1)
+
+
+def with_unknown(shown: Sequence[Recommendation], ask: Ask, known: Container[str]) -> list[Recommendation]:
+    """Whoever wants items ordered gets those that the bundle does not know too. Where the given order counts, each
+    stays behind the item that came before it, since new products would vanish from search otherwise; elsewhere they
+    are last.
+    """
+    order = list(ask.request.given)
+    if all(score is not None for score in ask.request.given.values()):
+        order.sort(key=lambda item: -(ask.request.given[item] or 0.0))
+    counts = any(asked.source == GIVEN for asked in ask.surface.retrievers)
+    behind: dict[str | None, list[Recommendation]] = {}
+    before = None
+    for item in order:
+        if item in known:
+            before = item if counts else None
+        else:
+            behind.setdefault(before, []).append(Recommendation(item, 0.0, "unknown"))
+    first = behind.pop(None, []) if counts else []
+    listed = [*first, *(one for item in shown for one in (item, *behind.pop(item.id, [])))]
+    left = [one for followers in behind.values() for one in followers]
+    return [*listed, *left][: ask.bounds.k]

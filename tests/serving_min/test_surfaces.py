@@ -84,6 +84,19 @@ def test_buy_again_shows_only_what_the_user_had(engine: Engine) -> None:
     assert ask(engine, "buy-again", k=5).items == []
 
 
+def test_what_the_bundle_does_not_know_stays_behind_its_neighbour_in_search(engine: Engine) -> None:
+    items: list[str | Scored] = ["new", "B", "newer", "newest", "D", "last"]
+    assert [item.id for item in ask(engine, "search", items=items).items] == items
+    assert [item.id for item in ask(engine, "search", items=items, k=4).items] == items[:4]
+    worth = {"B": 1.0, "last": 2.0, "D": 3.0, "new": 2.95, "C": 2.9}  # the user prefers C to D, see below
+    scored: list[str | Scored] = [Scored(item, score) for item, score in worth.items()]
+    found = [item.id for item in ask(engine, "search", history=["A"], items=scored).items]
+    assert found == ["C", "last", "D", "new", "B"]
+    ranked = ask(engine, "rank", history=["A"], items=["new", "D", "B"])
+    assert [item.id for item in ranked.items] == ["B", "D", "new"]
+    assert ranked.items[-1].reason == "unknown"
+
+
 def test_search_weighs_its_own_order_against_the_users(engine: Engine) -> None:
     items: list[str | Scored] = [Scored("D", 3.0), Scored("C", 2.9), Scored("B", 1.0)]
     assert [item.id for item in ask(engine, "search", items=items, k=3).items] == ["D", "C", "B"]
