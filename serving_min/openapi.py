@@ -6,16 +6,22 @@ from typing import Any
 
 import msgspec
 
+from serving_min.erasure import Forgotten, Kept
 from serving_min.events import Batch, Receipt
 from serving_min.manifest import Manifest
 from serving_min.messages import DEFAULT_K, MOST_ITEMS, Answer, Problem, Request
 from serving_min.surfaces import Surface, Surfaces
 
 Schema = dict[str, Any]
-TYPES = (Request, Answer, Batch, Receipt, Problem, Manifest)
+TYPES = (Request, Answer, Batch, Receipt, Problem, Manifest, Kept, Forgotten)
 UNFIT = (422, "the request cannot be understood; `error` says where")
 BUSY = (503, "too many requests are waiting; see Retry-After")
 LARGE = (413, "the body is larger than 1 MiB")
+SHUT = (
+    (401, "where keys are asked for: none that the server knows"),
+    (403, "the key lacks the role"),
+    (429, "the key asks too often; see Retry-After"),
+)
 
 
 def openapi(manifest: Manifest, surfaces: Surfaces) -> Schema:
@@ -26,7 +32,7 @@ def openapi(manifest: Manifest, surfaces: Surfaces) -> Schema:
     def responses(good: type | None, *problems: tuple[int, str]) -> Schema:
         schema = {"type": "object"} if good is None else of[good]
         described = {"200": {"description": "as asked", "content": {"application/json": {"schema": schema}}}}
-        for status, why in problems:
+        for status, why in (*problems, *SHUT):
             content = {"application/json": {"schema": of[Problem]}}
             described[str(status)] = {"description": why, "content": content}
         return described
@@ -44,6 +50,17 @@ def openapi(manifest: Manifest, surfaces: Surfaces) -> Schema:
             "responses": responses(Receipt, UNFIT, LARGE),
         }
     }
+    text = {"description": "as Prometheus reads them", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    paths["/metrics"] = {"get": {"summary": "Counters and times", "responses": {**responses(None), "200": text}}}
+    user = {"name": "user", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    paths["/v1/users/{user}"] = {
+        "parameters": [user],
+        "delete": {"summary": "Forget a user, in state and log", "responses": responses(Forgotten, BUSY)},
+    }
+    paths["/v1/users/{user}/export"] = {
+        "parameters": [user],
+        "get": {"summary": "All that is kept of a user", "responses": responses(Kept, BUSY)},
+    }
     body = {"required": True, "content": {"application/json": {"schema": of[Request]}}}
     item = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     k = {"name": "k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS}}
@@ -54,11 +71,13 @@ def openapi(manifest: Manifest, surfaces: Surfaces) -> Schema:
             about = {"summary": f"The same for one item, {DEFAULT_K} items unless `k` says otherwise"}
             answers = responses(Answer, UNFIT, BUSY)
             paths[f"/v1/{name}/{{item_id}}"] = {"get": {**about, "parameters": [item, k], "responses": answers}}
+    key = {"type": "http", "scheme": "bearer"}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"recommendations: {manifest.name}", "version": manifest.version},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"key": key}},
+        "security": [{}, {"key": []}],  # asked for only where the server has keys
     }
 
 

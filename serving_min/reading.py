@@ -29,7 +29,7 @@ def open_session(path: Path) -> Any:
 
 def read_arrays(path: Path, expected: Shapes) -> Arrays:
     """The named arrays of an npz file, each of the dtype and number of dimensions expected."""
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:  # it would not close what is no npz
         missing = expected.keys() - set(stored.files)
         must(not missing, f"no array {', '.join(sorted(missing))}")
         unpacked = sum(stored.zip.getinfo(f"{name}.npy").file_size for name in expected)

@@ -10,6 +10,7 @@ from typing import cast
 from uuid import uuid4
 
 import msgspec
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -32,6 +33,21 @@ ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 Ended = Callable[[Scope, int, float], None]
 asking: ContextVar[Scope | None] = ContextVar("asking", default=None)
+
+
+class Id(Convertor[str]):
+    """An id as the last part of a path: slashes and line breaks are letters like any other, but there is one."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", Id())
 
 
 async def read_body(request: Request) -> bytes:

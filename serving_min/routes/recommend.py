@@ -46,5 +46,5 @@ def routes(shop: Shop) -> list[Route]:
 
     return [
         Route("/v1/{surface}", ask, methods=["POST"]),
-        Route("/v1/{surface}/{item_id:path}", ask_about, methods=["GET"]),
+        Route("/v1/{surface}/{item_id:id}", ask_about, methods=["GET"]),
     ]

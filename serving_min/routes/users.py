@@ -21,8 +21,8 @@ def routes(shop: Shop) -> list[Route]:
         return json_response(await shop.erasure.export(http.path_params["user"], _by(http)), headers=PRIVATE)
 
     return [
-        Route("/v1/users/{user:path}/export", export, methods=["GET"]),
-        Route("/v1/users/{user:path}", forget, methods=["DELETE"]),
+        Route("/v1/users/{user:id}/export", export, methods=["GET"]),
+        Route("/v1/users/{user:id}", forget, methods=["DELETE"]),
     ]
 
 

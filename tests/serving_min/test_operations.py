@@ -128,20 +128,21 @@ def test_a_user_can_see_what_is_kept_and_be_forgotten(serve: Serve, tmp_path: Pa
     boss, shop, web = ({"Authorization": f"Bearer {key}"} for key in "bsw")
     options = {"doors": {"keys": str(keys), "audit": str(audit)}, "log": {"folder": str(tmp_path / "log")}}
     with serve(**options, salt="long enough", cache={"seconds": 60}) as client:
-        for user in ("ann/b", "bob"):
+        for user in ("ann\n/b", "bob"):
             event = {"id": user, "user": user, "item": "A", "event": "view"}
             assert client.post("/v1/events", json={"events": [event]}, headers=web).json()["accepted"] == 1
             assert client.post("/v1/recommend", json={"user_id": user}, headers=shop).status_code == 200
-        assert client.get("/v1/users/ann%2Fb/export").status_code == 401
-        assert client.delete("/v1/users/ann%2Fb", headers=web).status_code == 403
-        answer = client.get("/v1/users/ann%2Fb/export", headers=boss)
+        assert client.get("/v1/users/ann%0A%2Fb/export").status_code == 401
+        assert client.delete("/v1/users/ann%0A%2Fb", headers=web).status_code == 403
+        answer = client.get("/v1/users/ann%0A%2Fb/export", headers=boss)
         kept = answer.json()
         assert answer.headers["Cache-Control"] == "no-store"
-        assert (kept["user"], kept["state"]) == ("ann/b", [["A", "view", NOW]])
+        assert (kept["user"], kept["state"]) == ("ann\n/b", [["A", "view", NOW]])
         assert [line["item"] for line in kept["log"]["events"]] == ["A"]
         assert [line["surface"] for line in kept["log"]["answers"]] == ["recommend"]
-        assert client.delete("/v1/users/ann%2Fb", headers=boss).json() == {"state": 1, "log": 2, "open": 0}
-        kept = client.get("/v1/users/ann%2Fb/export", headers=boss).json()
+        assert client.delete("/v1/users/ann%0A%2Fb", headers=boss).json() == {"state": 1, "log": 2, "open": 0}
+        assert client.delete("/v1/users/", headers=boss).status_code == 405, "nobody is no user"
+        kept = client.get("/v1/users/ann%0A%2Fb/export", headers=boss).json()
         assert (kept["state"], kept["log"]) == ([], {"answers": [], "events": []})
         assert len(client.get("/v1/users/bob/export", headers=boss).json()["log"]["events"]) == 1
         assert metrics(client, **shop)["recsys_refusals_total status=403"] == 1
