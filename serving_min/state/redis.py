@@ -60,12 +60,13 @@ class RedisStore:
         try:
             self._redis = redis.asyncio.Redis.from_url(url, retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0))
         except ValueError as error:
-            raise StartError(f"redis: {url!r} is no address; write redis://HOST:PORT/DATABASE ({error})") from error
+            shown = url.rpartition("@")[2]  # no password
+            raise StartError(f"redis: {shown!r} is no address; write redis://HOST:PORT/DATABASE ({error})") from None
         self._script = self._redis.register_script(ADD)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Touch).decode_lines
         self._reading: Rounds[str, list[Touch]] = Rounds(self._read)
-        self._adding: Rounds[Sequence[Arrival], list[bool]] = Rounds(self._add, largest=20)
+        self._adding: Rounds[Sequence[Arrival], list[bool]] = Rounds(self._add, largest=4)
 
     async def start(self) -> None:
         """Raises what the first contact raises."""

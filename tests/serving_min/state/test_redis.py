@@ -185,6 +185,9 @@ def test_a_redis_that_hangs_costs_one_timeout(redis_server: RedisServer) -> None
 def test_an_address_that_is_none() -> None:
     with pytest.raises(StartError, match="redis: 'localhost' is no address; write redis://HOST:PORT"):
         RedisStore("localhost")
+    with pytest.raises(StartError) as raised:
+        RedisStore("http://:secret@localhost")
+    assert "secret" not in str(raised.value)
 
 
 def test_the_package_is_only_asked_for_when_it_is_used() -> None:
