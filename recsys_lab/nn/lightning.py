@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recsys_lab.errors import ConfigError
 from recsys_lab.nn.average import MovingAverage
-from recsys_lab.nn.optimizer import clip, largest_table, optimizer_of
+from recsys_lab.nn.optimizer import clip, largest_table, optimizer_of, sparse_table
 from recsys_lab.nn.recipe import Recipe
 from recsys_lab.nn.schedule import learning_rate
 
@@ -24,6 +24,8 @@ class Training(pl.LightningModule):
         self.recipe = recipe
         self.passes = 0
         self.average: MovingAverage | None = None
+        if recipe.optimizer == "rowwise_adam":
+            sparse_table(objective)  # now, since processes agree on what is sparse before they share anything
 
     def training_step(self, batch: tuple[Tensor, ...]) -> Tensor:
         loss: Tensor = self.objective(batch)

@@ -69,8 +69,9 @@ def train(
     with _quiet(), _interruptible():
         left = recipe.max_epochs - len(record.curve)
         trainer = _trainer(recipe.trainer, max_epochs=left, callbacks=[record], plugins=[place])
-        if trainer.world_size > 1 and recipe.optimizer == "rowwise_adam":
-            raise ConfigError("optimizer: rowwise_adam's sparse gradients cannot be shared; use trainer.devices=1")
+        shared = trainer.world_size > 1 and recipe.optimizer == "rowwise_adam"
+        if shared and trainer.strategy.root_device.type != "cpu":  # gloo adds sparse gradients up, NCCL does not
+            raise ConfigError("optimizer: rowwise_adam's sparse gradients cannot be shared here; use trainer.devices=1")
         if not record.is_over:
             share = Share(batches, module.passes, place.local_rank(), trainer.world_size)
             with beside(place, trainer, (objective, batches, recipe.recipe(), validate is not None, folder)):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.errors import ModelError
 from recsys_lab.models.sasrec import SASRec
 from recsys_lab.nn.recipe import Recipe
 from recsys_lab.nn.training import train
@@ -54,7 +54,7 @@ class FourOf(Numbered):
         return iter(list(super().__iter__())[:4])
 
 
-@pytest.mark.parametrize("changes", [{}, {"average": 0.9}])
+@pytest.mark.parametrize("changes", [{}, {"average": 0.9}, {"optimizer": "rowwise_adam"}])
 def test_two_processes_do_what_one_does_with_both_batches_in_a_step(changes: dict[str, Any]) -> None:
     settings = {"learning_rate": 0.05, "max_epochs": 9, "patience": 2, **changes}
     together, alone = Line(), Line()
@@ -94,8 +94,3 @@ def test_a_process_that_fails_is_an_error_here() -> None:
 def test_more_processes_than_batches_are_refused() -> None:
     with pytest.raises(ModelError, match="smaller batch_size"):
         train(Line(), FourOf(), Recipe(trainer={"devices": 5}))
-
-
-def test_sparse_gradients_are_refused_among_processes() -> None:
-    with pytest.raises(ConfigError, match=r"trainer\.devices=1"):
-        train(Line(), Numbered(), Recipe(trainer=TWO, optimizer="rowwise_adam"))
