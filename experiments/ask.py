@@ -27,15 +27,14 @@ def main() -> None:
     server = subprocess.Popen([sys.executable, "-m", "serving_min", str(bundle), "--port", str(given.port)])
     try:
         wait_until_ready(server, address)
-        request = history_of(bundle)
-        print(f"\nPOST {address}/v1/recommend\n{json.dumps(request)}\n")
-        answer = ask(f"{address}/v1/recommend", request)
-        for item in answer["items"]:
-            print(f"  {item['score']:>9.4g}  {item['id']:<12} {item.get('title', '')}  [{item.get('category', '')}]")
+        history = history_of(bundle)
+        page = history[-1]["item"]
+        show("home page", f"{address}/v1/home", {"history": history, "k": 5})
+        show(f"product page of {page}", f"{address}/v1/also-viewed", {"item": page, "k": 3})
     finally:
         server.terminate()
         server.wait(timeout=PATIENCE)
-    print(f"\nServe it yourself:  recsys-lab serve {bundle}   and open {address.replace(str(given.port), '8000')}/docs")
+    print(f"\nServe it yourself:  recsys-lab serve --dev {bundle}   and open http://127.0.0.1:8000")
 
 
 def newest_bundle(root: Path) -> Path:
@@ -45,11 +44,11 @@ def newest_bundle(root: Path) -> Path:
     return max(found, key=lambda folder: (folder / "manifest.json").stat().st_mtime)
 
 
-def history_of(bundle: Path) -> dict[str, object]:
-    """The first golden request with a history: real items of this bundle."""
+def history_of(bundle: Path) -> list[dict[str, str]]:
+    """Of the first golden request that has one: real items of this bundle."""
     requests = (json.loads(line)["request"] for line in (bundle / "golden.jsonl").read_text().splitlines())
-    history = next(request["history"] for request in requests if len(request.get("history", [])) > 2)
-    return {"history": history[-5:], "k": 5}
+    history: list[dict[str, str]] = next(asked["history"] for asked in requests if len(asked.get("history", [])) > 2)
+    return history[-5:]
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
@@ -65,11 +64,13 @@ def wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
     sys.exit(f"no answer from {address} within {PATIENCE} s")
 
 
-def ask(url: str, body: dict[str, object]) -> dict[str, list[dict[str, object]]]:
-    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urlopen(request) as response:
-        answer: dict[str, list[dict[str, object]]] = json.load(response)
-    return answer
+def show(place: str, url: str, body: dict[str, object]) -> None:
+    """Ask one surface, and print what it says."""
+    print(f"\n{place}: POST {url}\n{json.dumps(body)}\n")
+    with urlopen(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})) as response:
+        for item in json.load(response)["items"]:
+            about = f"{item['id']:<12} {item.get('title', '')}  [{item.get('category', '')}]"
+            print(f"  {item['score']:>9.4g}  {about}  {item['reason']}")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,29 @@ def data_describe(overrides: Overrides = None, conf_dir: ConfDir = None, as_json
     return _print_json(description.to_dict()) if as_json else render(description, _console())
 
 
+@data_app.command("forget")
+def data_forget(
+    user: Annotated[str, typer.Argument(help="A user's id.")],
+    overrides: Overrides = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="The server's settings, a TOML file: its log and its salt.")
+    ] = None,
+    conf_dir: ConfDir = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a user from all prepared data, and from the log of a server that does not run."""
+    from recsys_lab.data.forget import forget
+    from serving_min.settings import Settings
+
+    config = _config(overrides, conf_dir)
+    removed = forget(user, config.path("prepared"), Settings.read(settings))
+    if as_json:
+        return _print_json(removed)
+    for where, rows in removed.items():
+        _print(f"{rows:,} rows of {where}")
+    return _print("models and bundles were trained with these rows: train them again" if removed else "nothing is kept")
+
+
 @app.command()
 def train(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
     """Fit and evaluate one model: recsys-lab train model=ease."""
@@ -189,13 +212,14 @@ def serve(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     host: str = "127.0.0.1",
     port: int = 8000,
+    dev: Annotated[bool, typer.Option("--dev", help="A small storefront at / to look at.")] = False,
     settings: Annotated[Path | None, typer.Option(help="A TOML file: see serving_min/README.md.")] = None,
 ) -> None:
-    """Serve a bundle over HTTP, as `python -m serving_min` does."""
+    """Serve a bundle over HTTP, as `python -m serving_min` does, which has more options."""
     from serving_min.server import serve as run_server
     from serving_min.settings import Settings
 
-    run_server(bundle, Settings.read(settings, host=host, port=port))
+    run_server(bundle, Settings.read(settings, host=host, port=port, dev=dev or None))
 
 
 @app.command()
