@@ -79,19 +79,24 @@ class Erasure:
         return done
 
     def _hashed(self, user: str) -> str:
-        return pseudonym(user, self.visitors.salt or NO_SALT)
+        return hashed(user, self.visitors.salt)
 
     async def _write(self, deed: Deed) -> None:
-        line = msgspec.json.encode(deed) + b"\n"
-        log.info("%s", line.decode().rstrip())
+        log.info("%s of %s by %s", deed.deed, deed.user, deed.by)
         if self.audit is not None:
-            await asyncio.to_thread(_append, self.audit, line)
+            await asyncio.to_thread(append, self.audit, deed)
 
 
-def _append(path: Path, line: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+def hashed(user: str, salt: str | None) -> str:
+    """The user as the audit log has them."""
+    return pseudonym(user, salt or NO_SALT)
+
+
+def append(audit: Path, deed: Deed) -> None:
+    """One more line, safe on disk."""
+    descriptor = os.open(audit, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
-        os.write(descriptor, line)
+        os.write(descriptor, msgspec.json.encode(deed) + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -183,6 +183,9 @@ def test_data_commands(typed):
     assert code == 0
     assert json.loads(out)
     assert "purchase" in typed("data", "describe", *SMALL[:3])[1]
+    code, out, _ = typed("data", "forget", "nobody", "--json")
+    assert (code, json.loads(out)) == (0, {})
+    assert "nothing is kept" in typed("data", "forget", "nobody")[1]
 
 
 def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
