@@ -61,7 +61,7 @@ def open_shop(path: Path | str, settings: Settings) -> Shop:
 def run(shop: Shop, listener: socket.socket, admin: socket.socket | None) -> None:
     """Answer at ``listener``, and at ``admin`` what only operators may ask, until told to stop."""
     shop.settings.logging.configure()
-    _Server(shop, listener, admin).run(sockets=[listener])
+    Serving(shop, address(listener), admin).run(sockets=[listener])
 
 
 def configured(app: Starlette, *, lifespan: bool) -> uvicorn.Config:
@@ -87,10 +87,12 @@ class Beside(uvicorn.Server):
         yield
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, shop: Shop, listener: socket.socket, admin: socket.socket | None) -> None:
+class Serving(uvicorn.Server):
+    """A shop at the address ``where``, and at ``admin`` for operators; SIGHUP reloads its bundle."""
+
+    def __init__(self, shop: Shop, where: str, admin: socket.socket | None) -> None:
         super().__init__(configured(create_app(shop), lifespan=True))
-        self.shop, self.listener, self.admin = shop, listener, admin
+        self.shop, self.where, self.admin = shop, where, admin
         self._beside = Beside(configured(create_admin_app(shop), lifespan=False))
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -118,7 +120,7 @@ class _Server(uvicorn.Server):
 
     def _say(self) -> None:
         """Which bundle answers, and where."""
-        bundle, where = self.shop.engine.bundle, address(self.listener)
+        bundle, where = self.shop.engine.bundle, self.where
         operators = (
             f", for operators at {address(self.admin)}" if self.admin and self.admin.family != socket.AF_UNIX else ""
         )

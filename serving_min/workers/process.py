@@ -12,21 +12,23 @@ from pathlib import Path
 import msgspec
 
 from serving_min.settings import Settings
+from serving_min.workers.connections import make_channel
 from serving_min.workers.worker import Order
 
 
 class Worker:
-    """``admin`` is a socket of its own, at ``door``, which outlives the process: what operators ask while it is
-    replaced waits for the next one."""
+    """``admin`` is a socket of its own, at ``door``. It outlives the process, as the ``channel`` does: what operators
+    ask while it is replaced waits for the next one, and no connection on its way is lost."""
 
-    def __init__(self, number: int, path: Path, settings: Settings, listener: socket.socket, door: Path) -> None:
+    def __init__(self, number: int, path: Path, settings: Settings, where: str, door: Path) -> None:
         self.number, self.door = number, door
+        self.channel = make_channel()
         self.admin = socket.socket(socket.AF_UNIX)
         self.admin.bind(str(door))
         self.admin.listen()
         self.process: Process | None = None
-        self._sockets = (listener.fileno(), self.admin.fileno())
-        self._order = msgspec.json.encode(Order(str(path), settings, *self._sockets)) + b"\n"
+        self._sockets = (self.channel[1].fileno(), self.admin.fileno())
+        self._order = msgspec.json.encode(Order(str(path), settings, where, *self._sockets)) + b"\n"
 
     async def start(self) -> str | None:
         """The line that it says when it is ready; None when it ended before."""

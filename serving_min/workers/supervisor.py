@@ -21,6 +21,7 @@ from serving_min.listening import address
 from serving_min.releases import Registry
 from serving_min.server import DRAIN, Beside, configured
 from serving_min.settings import Settings
+from serving_min.workers.connections import Dispatcher
 from serving_min.workers.forwarding import Forwarder
 from serving_min.workers.process import Worker
 
@@ -29,7 +30,8 @@ LONGEST_WAIT = 30  # seconds
 
 
 def supervise(path: Path, settings: Settings, listener: socket.socket, admin: socket.socket | None) -> None:
-    """Run ``settings.workers`` processes that share ``listener``, until SIGTERM or Ctrl-C; then let them drain.
+    """Run ``settings.workers`` processes that share what comes to ``listener``, until SIGTERM or Ctrl-C; then let them
+    drain.
 
     Raises StartError when state would be in each worker's own memory, or when one of them cannot start.
     """
@@ -44,13 +46,17 @@ def supervise(path: Path, settings: Settings, listener: socket.socket, admin: so
             settings = replace(settings, meters=str(folder / "meters"))
         if settings.items.file is None and not Registry.there(path):
             settings = replace(settings, items=replace(settings.items, file=str(folder / "items.jsonl")))
-        workers = [Worker(number, path, settings, listener, folder / str(number)) for number in range(settings.workers)]
+        workers = [
+            Worker(number, path, settings, address(listener), folder / str(number))
+            for number in range(settings.workers)
+        ]
         asyncio.run(Supervisor(workers, listener, admin).run())
 
 
 class Supervisor:
     def __init__(self, workers: list[Worker], listener: socket.socket, admin: socket.socket | None) -> None:
-        self.workers, self.listener, self.admin = workers, listener, admin
+        self.workers, self.where, self.admin = workers, address(listener), admin
+        self.dispatcher = Dispatcher(listener, [worker.channel for worker in workers])
         self.forwarder = Forwarder([worker.door for worker in workers])
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -66,10 +72,13 @@ class Supervisor:
                 raise StartError("a worker could not start; the line above says why")
             if self.admin is not None:
                 serving = loop.create_task(operators.serve([self.admin]))
+            self.dispatcher.open.update(worker.number for worker in self.workers)
+            self.dispatcher.start()
             keeping = [loop.create_task(self._keep(worker)) for worker in self.workers]
             loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload()))
             self._say(str(ready[0]))
             await told.wait()
+            self.dispatcher.stop()
             for task in keeping:
                 task.cancel()
         finally:
@@ -84,11 +93,13 @@ class Supervisor:
         while True:
             began = time.monotonic()
             how = await worker.ended()
+            self.dispatcher.lost(worker.number)
             hasty = hasty + 1 if time.monotonic() - began < HASTY else 0
             sys.stderr.write(f"serving_min: worker {worker.number} {how}; another takes its place\n")
             if hasty > 1:
                 await asyncio.sleep(min(LONGEST_WAIT, 2 ** (hasty - 2)))
-            await worker.start()
+            if await worker.start() is not None:
+                self.dispatcher.open.add(worker.number)
 
     async def _reload(self) -> None:
         try:
@@ -100,7 +111,7 @@ class Supervisor:
         if reply.status >= 400:
             sys.stderr.write(f"serving_min: not reloaded, the old bundle stays: {said['error']}\n")
         else:
-            self._say(f"{said['name']} {said['version']} at {address(self.listener)}")
+            self._say(f"{said['name']} {said['version']} at {self.where}")
 
     async def _drain(self) -> None:
         for worker in self.workers:

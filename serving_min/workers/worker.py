@@ -20,12 +20,13 @@ from serving_min.settings import Settings
 
 
 class Order(Struct, frozen=True):
-    """What to serve, and the file descriptors of the sockets to listen on, which all workers share or only this one
-    has: requests, and what operators ask."""
+    """What to serve, the address of the server, and two file descriptors: of the channel through which connections
+    come, and of the socket where operators ask."""
 
     path: str
     settings: Settings
-    listener: int
+    where: str
+    channel: int
     admin: int
 
 
@@ -34,7 +35,8 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    from serving_min.server import open_shop, run
+    from serving_min.server import open_shop
+    from serving_min.workers.receiving import Receiving
 
     threading.Thread(target=_end_with_the_supervisor, name="supervisor", daemon=True).start()
     try:
@@ -42,7 +44,8 @@ def main() -> int:
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2
-    run(shop, socket.socket(fileno=order.listener), socket.socket(fileno=order.admin))
+    channel, admin = (socket.socket(fileno=handle) for handle in (order.channel, order.admin))
+    Receiving(shop, order.where, admin, channel).run(sockets=[])
     return 0
 
 
