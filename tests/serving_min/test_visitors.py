@@ -5,11 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving_min.errors import StartError
 from serving_min.events import Batch, Receipt, Reported
+from serving_min.messages import Request
 from serving_min.sinks.eventlog import LogSettings
 from serving_min.sinks.segments import finished
+from serving_min.state.recall import remember
 from serving_min.state.settings import StateSettings
 from serving_min.state.store import Touch
 from serving_min.visitors import Visitors
@@ -79,3 +83,39 @@ def test_settings_that_cannot_be(tmp_path: Path) -> None:
         LogSettings(kafka="host:9092", librdkafka={"no.such.setting": 1}).open()
     with pytest.raises(StartError, match="redis: 'nowhere' is no address"):
         StateSettings(redis="nowhere").open()
+
+
+kinds = st.sampled_from(["view", "click", "cart", "purchase", "dismiss", "impression"])
+reported = st.builds(
+    Reported,
+    id=st.sampled_from("12345"),
+    user=st.sampled_from(["ann", "bob"]),
+    item=st.sampled_from("ABX"),
+    event=kinds,
+    time=st.none() | st.integers(NOW - 100, NOW + 100),
+)
+
+
+@given(st.lists(st.lists(reported, max_size=5), max_size=5), st.sampled_from([("view", "purchase"), ("rating",)]))
+def test_whatever_is_reported_each_id_counts_once(batches: list[list[Reported]], vocabulary: tuple[str, ...]) -> None:
+    async def scenario() -> None:
+        visitors = Visitors(clock=lambda: NOW)
+        first: dict[str, Reported] = {}
+        for batch in batches:
+            receipt = await visitors.report(Batch(batch), "AB")
+            fresh = {event.id for event in batch} - first.keys()
+            assert (receipt.accepted, receipt.duplicates) == (len(fresh), len(batch) - len(fresh))
+            first = {event.id: event for event in reversed(batch)} | first
+        for user in ("ann", "bob"):
+            touches = await visitors.touches(user)
+            mine = [event for event in first.values() if event.user == user and event.event != "impression"]
+            assert sorted(touch.item for touch in touches) == sorted(event.item for event in mine)
+            assert [touch.time for touch in touches] == sorted(touch.time for touch in touches)
+            remembered = remember(Request(), touches, kinds=vocabulary, known="AB", now=NOW, keep=False)
+            assert {event.item for event in remembered.request.history} <= set("AB")
+            assert {event.event for event in remembered.request.history} <= {*vocabulary, None}
+            assert set(remembered.request.exclude) >= {
+                item for item, share in remembered.dismissed.items() if share > 0.5
+            }
+
+    asyncio.run(scenario())
