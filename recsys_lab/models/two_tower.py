@@ -5,7 +5,7 @@ query tower); Yi et al., "Sampling-Bias-Corrected Neural Modeling", RecSys 2019 
 batch's items as negatives, corrected by how often they are drawn); Yang et al., "Mixed Negative
 Sampling", WWW 2020 (section 3.2: uniform draws among them, for items that no batch holds).
 
-Shapes: B batch, T history length, L ``max_history``, D width, I items, F text features, A attributes.
+Shapes: B batch, T history length, D width, K what is kept of an item for the history tower, I items, A attributes.
 """
 
 from __future__ import annotations
@@ -24,81 +24,19 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel
-from recsys_lab.nn.dropout import Dropout
 from recsys_lab.nn.examples import ExampleBatches, Examples
 from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday, item_reader
 from recsys_lab.nn.history_tower import AttentionMean, EncodedSequence, HistoryTower
+from recsys_lab.nn.item_tower import UNKNOWN, ItemTower, NewItem, mixer
 from recsys_lab.nn.losses import sampled_softmax
 from recsys_lab.nn.query import ItemModule, QueryModule
+from recsys_lab.nn.recency_mean import RecencyMean
 from recsys_lab.nn.recipe import at_least, one_of, share
 from recsys_lab.nn.sequences import seen_before
 from serving_min.new_items import ItemReader
 
 HISTORY_TOWERS = ("attention", "sequence")
-UNKNOWN = 0  # the row of the id table for items without a training event
 ITEMS_AT_ONCE = 1 << 16
-
-
-class ItemTower(nn.Module):
-    """Item codes → vectors from the id, the text, category, brand and price bucket, and from given vectors.
-
-    Every now and then the id is withheld (``id_dropout``), so that features alone learn to place
-    an item; an item without training events never has one.
-    """
-
-    text: Tensor
-    vectors: Tensor
-    labels: Tensor
-    id_rows: Tensor
-    directions: Tensor
-
-    def __init__(
-        self, features: ItemFeatures, id_rows: NDArray[np.int64], width: int, dropout: float, id_dropout: float
-    ) -> None:
-        super().__init__()
-        self.id_dropout = id_dropout
-        self.register_buffer("text", torch.from_numpy(features.text))  # [I, F]
-        self.register_buffer("vectors", torch.from_numpy(features.vectors))  # [I, V] of sentence and image models
-        self.register_buffer("labels", torch.from_numpy(features.labels))  # [I, 3]
-        self.register_buffer("id_rows", torch.from_numpy(id_rows))  # [I]
-        self.register_buffer("directions", torch.from_numpy(features.directions))  # [C, F]
-        self.ids = nn.Embedding(int(id_rows.max(initial=0)) + 1, width)
-        self.tables = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in features.sizes)
-        self.from_text = nn.Linear(features.text.shape[1], width) if features.text.shape[1] else None
-        self.from_vectors = nn.Linear(features.vectors.shape[1], width) if features.vectors.shape[1] else None
-        self.mix = mixer(width, width, dropout)
-        for table in (self.ids, *self.tables, *filter(None, [self.from_vectors])):
-            nn.init.normal_(table.weight, std=0.1)
-
-    def inputs(self, codes: Tensor) -> Tensor:
-        """What is known of the items, before the tower's layers: codes [...] → [..., D]."""
-        rows = self.id_rows[codes]
-        if self.training and self.id_dropout:
-            withheld = torch.rand(rows.shape, device=rows.device) < self.id_dropout
-            rows = rows.masked_fill(withheld, UNKNOWN)
-        return self._sum(self.ids(rows), self.text[codes], self.labels[codes], self.vectors[codes])
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return self._mixed(self.inputs(codes))
-
-    def of_content(self, columns: Tensor, values: Tensor, labels: Tensor, vectors: Tensor | None) -> Tensor:
-        """Vectors of items without an id: content as ``columns`` and ``values`` [B, W], ``labels`` [B, 3], ``vectors``
-        [B, V] → [B, D]."""
-        weights = values * (columns >= 0)
-        text = (weights[:, None] @ self.directions[columns.clamp(min=0)]).squeeze(1)
-        return self._mixed(self._sum(self.ids.weight[UNKNOWN], text, labels, vectors))
-
-    def _sum(self, known: Tensor, text: Tensor, labels: Tensor, vectors: Tensor | None) -> Tensor:
-        for column, table in enumerate(self.tables):
-            known = known + table(labels[..., column])
-        if self.from_text is not None:
-            known = known + self.from_text(text)
-        if self.from_vectors is not None and vectors is not None:
-            known = known + self.from_vectors(vectors)
-        return known
-
-    def _mixed(self, known: Tensor) -> Tensor:
-        return functional.normalize(known + self.mix(known), dim=-1)
 
 
 class QueryTower(nn.Module):
@@ -173,15 +111,22 @@ class InBatch(nn.Module):
 
 
 class HistoryQuery(QueryModule):
-    """The query tower over fixed item inputs [I, D], as it is exported."""
+    """The query tower over fixed item inputs, as it is exported: [B, D], then what goes with ``ItemTower.served``."""
 
     kept: Tensor
 
-    def __init__(self, known: Tensor, tower: QueryTower) -> None:
+    def __init__(self, items: ItemTower, queries: QueryTower, half_life: float) -> None:
         super().__init__()
-        self.register_buffer("kept", tower.history.of_items(known))
-        self.tower = tower
-        self.inputs = ("items", "events", "ages", "now") + (("attributes",) if len(tower.attributes) else ())
+        codes = torch.split(torch.arange(len(items.id_rows)), ITEMS_AT_ONCE)
+        known = torch.cat([items.inputs(some) for some in codes])
+        self.register_buffer("kept", queries.history.of_items(known))
+        self.tower = queries
+        self.inputs = ("items", "events", "ages", "now") + (("attributes",) if len(queries.attributes) else ())
+        self.bonus = items.new_item_bonus > 0
+        self.content = None
+        if items.content_match:
+            content = torch.cat([items.content(some) for some in codes]).numpy()
+            self.content = RecencyMean(content, half_life=half_life, max_history=queries.history.max_history)
 
     def forward(
         self, items: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None = None
@@ -189,25 +134,25 @@ class HistoryQuery(QueryModule):
         latest = slice(-self.tower.history.max_history, None)
         items = items[:, latest]
         kept = self.kept[items.clamp(min=0)]
-        query: Tensor = self.tower(kept, items >= 0, events[:, latest], ages[:, latest], now, attributes)
-        return query
-
-
-class NewItem(ItemModule):
-    """The item tower for items that nobody has touched, as it is exported."""
-
-    def __init__(self, tower: ItemTower) -> None:
-        super().__init__()
-        self.tower = tower
-        self.vectors = tower.vectors
-
-    def forward(self, columns: Tensor, values: Tensor, labels: Tensor, vectors: Tensor | None = None) -> Tensor:
-        return self.tower.of_content(columns, values, labels, vectors)
+        parts = [self.tower(kept, items >= 0, events[:, latest], ages[:, latest], now, attributes)]
+        if self.content is not None:
+            parts.append(self.content(items))
+        if self.bonus:
+            parts.append(torch.ones_like(parts[0][:, :1]))
+        return torch.cat(parts, dim=-1)
 
 
 @dataclass(kw_only=True, eq=False)
 class TwoTower(NeuralModel):
     """Vectors for items from id and content, for queries from history and context; all of length 1.
+
+    ``text_model`` is the folder of a sentence model as ``data/text_vectors.py`` reads it; without one such vectors may
+    stand in the catalogue's column ``text_vector``, as those of images do in ``image_vector``. ``history_tower`` is
+    ``attention``, a weighted mean, or ``sequence``, ``blocks`` layers over the order of events.
+
+    The lists' scores are the cosine of the towers, plus ``content_match`` times the cosine between the item's words and
+    pictures and those of the history, where an event counts half of one ``match_half_life`` events later, plus
+    ``new_item_bonus`` for an item that nobody has touched. Neither is trained; the validation part is to choose them.
 
     ``examples_per_user`` random events of each user are asked for in an epoch. An item that nobody
     touched is a candidate if the catalogue says anything about it. With ``exclude_seen`` events that
@@ -224,6 +169,9 @@ class TwoTower(NeuralModel):
     id_dropout: float = 0.3
     temperature: float = 0.1
     uniform_negatives: int = 256
+    content_match: float = 0.0
+    match_half_life: float = 3.0
+    new_item_bonus: float = 0.0
     examples_per_user: int = 10
     batch_size: int = 512
     learning_rate: float = 2e-3
@@ -241,6 +189,8 @@ class TwoTower(NeuralModel):
         share(dropout=self.dropout, id_dropout=self.id_dropout)
         one_of(HISTORY_TOWERS, history_tower=self.history_tower)
         at_least(1, blocks=self.blocks, heads=self.heads)
+        at_least(0, content_match=self.content_match, new_item_bonus=self.new_item_bonus)
+        at_least(0.001, match_half_life=self.match_half_life)
         if self.history_tower == "sequence" and self.width % self.heads:
             raise ConfigError(f"heads: {self.heads} does not divide the width {self.width}")
 
@@ -279,8 +229,8 @@ class TwoTower(NeuralModel):
         items = self.network.items.eval()
         with torch.no_grad():
             blocks = torch.split(torch.arange(len(items.id_rows)), ITEMS_AT_ONCE)
-            self._vectors = torch.cat([items(codes) for codes in blocks]).numpy()
-            self._query = HistoryQuery(torch.cat([items.inputs(codes) for codes in blocks]), self.network.queries)
+            self._vectors = torch.cat([items.served(codes) for codes in blocks]).numpy()
+            self._query = HistoryQuery(items, self.network.queries, self.match_half_life)
 
     def _towers(
         self, features: ItemFeatures, id_rows: NDArray[np.int64], n_events: int, attribute_sizes: Sequence[int]
@@ -298,7 +248,15 @@ class TwoTower(NeuralModel):
                 dropout=self.dropout,
             )
         return Towers(
-            ItemTower(features, id_rows, self.width, self.dropout, self.id_dropout),
+            ItemTower(
+                features,
+                id_rows,
+                width=self.width,
+                dropout=self.dropout,
+                id_dropout=self.id_dropout,
+                content_match=self.content_match,
+                new_item_bonus=self.new_item_bonus,
+            ),
             QueryTower(history, attribute_sizes, self.width, self.dropout),
         )
 
@@ -311,8 +269,3 @@ class TwoTower(NeuralModel):
         events = "event_weight" if self.history_tower == "attention" else "encoder.events"
         n_events = len(arrays[f"queries.history.{events}.weight"])
         return self._towers(features, arrays["items.id_rows"], n_events, attribute_sizes)
-
-
-def mixer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
-    """One hidden layer, to be added to what it is given."""
-    return nn.Sequential(nn.Linear(inputs, 2 * outputs), nn.GELU(), Dropout(dropout), nn.Linear(2 * outputs, outputs))

@@ -137,3 +137,16 @@ def test_the_order_of_events_is_the_sequence_tower_s_alone() -> None:
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         TwoTower(**settings)
+
+
+def test_content_and_novelty_add_to_the_score() -> None:
+    """By hand: the cosine of pictures, half as much for the event before the last, and the bonus of untouched items."""
+    pictures = [[1.0, 0.0] if code % 2 == 0 else [0.0, 1.0] for code in range(ITEMS)]
+    catalogue = Catalogue(colours().frame[["item_id"]].assign(image_vector=pictures))
+    settings = {**SMALL, "max_epochs": 1, "match_half_life": 1.0}
+    plain = TwoTower(**settings).fit(checkerboard(), catalogue=catalogue)
+    model = TwoTower(**settings, content_match=0.5, new_item_bonus=0.25).fit(checkerboard(), catalogue=catalogue)
+    asked = ask([[0, 1], [4]])
+    alike = np.array([[0.5, 1.0], [1.0, 0.0]]) / np.array([[np.sqrt(1.25)], [1.0]])
+    added = 0.5 * np.tile(alike, ITEMS // 2) + 0.25 * (np.arange(ITEMS) >= TOUCHED)
+    np.testing.assert_allclose(model.score(asked), plain.score(asked) + added, atol=1e-5)
