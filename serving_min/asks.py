@@ -8,13 +8,13 @@ from functools import cached_property
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, Codes
 from serving_min.history import KnownHistory, read_history
 from serving_min.items import Items
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Fallback, Request
+from serving_min.popularity import Popularity
 from serving_min.surfaces import Surface
 
 MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
@@ -66,16 +66,14 @@ class Ask:
 
 
 def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabulary, *, now: int, keep: bool) -> Ask:
-    """Raises RequestError for a filter that these items cannot answer. ``keep`` is whether the bundle's policy
-    recommends items of the history again."""
+    """``keep`` is whether the bundle's policy recommends items of the history again."""
     request = asked.request
-    items.check(request.filters)
     codes = items.codes
     history = read_history(request, codes, vocabulary, now)
     histories = {"history": history}
     for name, ids in (("item", [request.item] if request.item else []), ("cart", request.cart)):
         histories[name] = replace_items(history, ids, codes)
-    given = {codes[item]: score for item, score in request.given.items() if item in codes}
+    given = {codes[item]: score for item, score in request.given.items() if item in codes} if request.items else {}
     among = _among(surface, given, history, bool(request.items))
     barred = {codes[item] for item in request.exclude if item in codes}
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
@@ -90,6 +88,8 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
 
 def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str, int]) -> KnownHistory:
     """The same user, as if the history were these items, of the first kind and just now."""
+    if not ids:
+        return KnownHistory([], [], [], history.now, history.attributes, [], [])
     known = [codes[item] for item in ids if item in codes]
     unknown = [item for item in ids if item not in codes]
     return KnownHistory(
@@ -97,15 +97,15 @@ def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str,
     )
 
 
-def with_likes(request: Request, items: Items, order: NDArray[np.int32]) -> Request:
-    """A new user's likes as a history: items liked, after the most popular of each category liked (``order``)."""
+def with_likes(request: Request, items: Items, popularity: Popularity) -> Request:
+    """A new user's likes as a history: items liked, after the most popular of each category liked."""
     if not (request.liked.items or request.liked.categories):
         return request
     typical: list[str] = []
     if items.category is not None:
         for name in request.liked.categories:
-            kin = order[items.category.among([name])[order]][:MOST_OF_A_LIKED_CATEGORY]
-            typical += [items.ids[code] for code in kin[::-1].tolist()]
+            kin = popularity.top(MOST_OF_A_LIKED_CATEGORY, items.category.among([name]))
+            typical += [items.ids.at(code) for code in kin[::-1].tolist()]
     return replace(request, history=[*request.history, *typical, *request.liked.items])
 
 

@@ -18,7 +18,7 @@ from serving_min.laps import lap
 from serving_min.messages import Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
-from serving_min.rerank import TopK, top_k
+from serving_min.rerank import NOTHING, TopK, top_k
 from serving_min.rerank.exploration import seed_of
 from serving_min.rerank.facts import Facts
 from serving_min.rerank.fading import faded
@@ -127,7 +127,8 @@ class Engine:
     def _understood(self, asked: Asked) -> Ask:
         self.check(asked)
         items, manifest = self.bundle.items, self.bundle.manifest
-        liking = replace(asked, request=with_likes(asked.request, items, self.popularity.order))
+        request = with_likes(asked.request, items, self.popularity)
+        liking = asked if request is asked.request else replace(asked, request=request)
         now = int(self.clock()) if asked.request.now is None else asked.request.now
         surface = self.bundle.surfaces[asked.surface]
         ask = understand(liking, surface, items, manifest.history, now=now, keep=not manifest.policy.exclude_seen)
@@ -175,7 +176,7 @@ class Engine:
     def _found(self, ask: Ask, bounds: Bounds, findings: Findings) -> Found:
         """The retrievers' lists as one, best first, and the fallbacks behind."""
         best, reasons = joined(ask.surface, findings.lists, bounds.k)
-        for fallback in ask.surface.fallback:
+        for fallback in ask.surface.fallback if best.items[0, -1] == NOTHING else ():
             kin = self._kin(ask) if fallback == "category" else None
             if kin is not None or fallback == "popular":
                 best = self.popularity.filled(best, bounds, kin)
@@ -195,7 +196,7 @@ class Engine:
     def _shown(self, ranked: Ranked, ask: Ask) -> list[Recommendation]:
         items = self.bundle.items
         shown = [
-            Recommendation(id=items.ids.at(code), score=float(f"{score:.6g}"), reason=reason, **items.description(code))
+            Recommendation(score=float(f"{score:.6g}"), reason=reason, **items.description(code))
             for code, score, reason in zip(ranked.codes.tolist(), ranked.scores.tolist(), ranked.reasons, strict=True)
         ]
         return with_unknown(shown, ask, items.codes) if ask.request.items else shown

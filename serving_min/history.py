@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from serving_min.item_codes import ItemCodes
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Event, Fallback, Request
 from serving_min.queries import Queries
@@ -36,12 +37,22 @@ class KnownHistory:
         return "history has only unknown events" if self.unknown_events else "empty history"
 
 
-def read_history(request: Request, codes: Mapping[str, int], vocabulary: Vocabulary, now: int) -> KnownHistory:
+def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now: int) -> KnownHistory:
     """Leave out, and report, events of unknown items or of unknown kinds.
 
     Where every event has a time they are sorted by it, else they stay in the order given. An event
     without a time happened ``now``, one without a kind is of the first kind.
     """
+    attributes = [
+        values.index(request.user[name]) if request.user.get(name) in values else 0
+        for name, values in vocabulary.attributes
+    ]
+    if all(type(entry) is str for entry in request.history):  # the usual case, without an object for each event
+        found = codes.find(request.history)
+        strangers = [item for item, code in zip(request.history, found, strict=True) if code < 0]
+        items = [code for code in found if code >= 0] if strangers else found
+        size = len(items)
+        return KnownHistory(items, [0] * size, [now] * size, now, attributes, _distinct(strangers), [])
     kinds = {name: code for code, name in enumerate(vocabulary.events)}
     events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
     if all(event.time is not None for event in events):
@@ -53,10 +64,7 @@ def read_history(request: Request, codes: Mapping[str, int], vocabulary: Vocabul
         events=[0 if event.event is None else kinds[event.event] for event in known],
         times=[now if event.time is None else event.time for event in known],
         now=now,
-        attributes=[
-            values.index(request.user[name]) if request.user.get(name) in values else 0
-            for name, values in vocabulary.attributes
-        ],
+        attributes=attributes,
         unknown_items=_distinct([event.item for event in events if event.item not in codes]),
         unknown_events=_distinct(strange),
     )

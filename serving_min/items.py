@@ -20,6 +20,7 @@ from serving_min.messages import Filters
 from serving_min.texts import Texts, one_piece, valid
 
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
+NO_FILTERS = Filters()
 MOST_DESCRIBED = 100_000  # items whose description is kept at hand
 ALWAYS = -(1 << 63)  # available since ever
 COLUMNS = {
@@ -118,7 +119,7 @@ class Items:
         )
 
     def description(self, code: int) -> dict[str, Any]:
-        """What is known of an item, as the fields of ``Recommendation``; not to be written to."""
+        """The item's id and what is known of it, as the fields of ``Recommendation``; not to be written to."""
         known = self._described.get(code)
         if known is None:
             if len(self._described) >= MOST_DESCRIBED:
@@ -128,6 +129,7 @@ class Items:
 
     def _describe(self, code: int) -> dict[str, Any]:
         known = {
+            "id": self.ids.at(code),
             "title": self.titles and self.titles[code],
             "category": self.category and self.category.of(code),
             "brand": self.brand and self.brand.of(code),
@@ -141,6 +143,8 @@ class Items:
 
     def check(self, filters: Filters) -> None:
         """Raises RequestError for a filter on something that the shop's items do not have."""
+        if filters == NO_FILTERS:
+            return
         for name, column in FILTERED.items():
             for asked in (name, f"not_{name}"):
                 if getattr(filters, asked, None) is not None and getattr(self, column) is None:
@@ -148,6 +152,8 @@ class Items:
 
     def allowed(self, filters: Filters, now: int) -> NDArray[np.bool_] | None:
         """Which items pass, [I], not to be written to; None when nothing was asked for."""
+        if filters == NO_FILTERS:
+            return self.shown
         return self._masks.allowed(filters, now)
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Queries:
         def flat(lists: Sequence[Sequence[int]] | None, dtype: type) -> NDArray[Any]:
             if lists is None:
                 return np.zeros(total, dtype)
-            return np.fromiter((value for values in lists for value in values), dtype, total)
+            return np.fromiter(chain.from_iterable(lists), dtype, total)
 
         return cls(
             offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),

@@ -58,10 +58,10 @@ class Vectors:
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
-        lists = [no_opinion(bound.k) for bound in bounds]
+        lists: list[TopK | None] = [None] * len(bounds)
         rows = np.flatnonzero(queries.lengths)
         if not len(rows) or not len(self.codes):
-            return lists
+            return [no_opinion(bound.k) for bound in bounds]
         lap("retrieve")  # what another model may have done before
         encoded = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
         lap("encode")
@@ -73,7 +73,7 @@ class Vectors:
             found = self._found(encoded[places], asked, depth) if depth else [None] * len(places)
             for place, bound, best in zip(places, asked, found, strict=True):
                 lists[rows[place]] = self._scored(encoded[place], bound) if best is None else best
-        return lists
+        return [no_opinion(bound.k) if best is None else best for best, bound in zip(lists, bounds, strict=True)]
 
     def similar(self, code: int, bounds: Bounds) -> TopK:
         """The nearest items by cosine; no opinion on an item without a vector."""
@@ -139,21 +139,23 @@ class Vectors:
         """The lists of queries [Q, D] from ``depth`` that the index names for each; None where those do not do."""
         their_scores, places = self._searched(queries, depth)
         places.sort(axis=1)
+        missing = places < 0
+        places[missing] = 0  # ascending they stay
         codes, scores = self.codes[places], self.vectors.scores(places, queries)
-        scores[places < 0] = -np.inf
-        for row, (missing, bound) in enumerate(zip((places < 0).sum(axis=1).tolist(), bounds, strict=True)):
-            scores[row, missing:][~bound.within(codes[row, missing:])] = -np.inf
+        scores[missing] = -np.inf
+        scores[_barred(codes, bounds)] = -np.inf
         most = max(bound.k for bound in bounds)
         codes, scores = best_first(codes, scores, most)
+        filled = np.zeros(codes.shape, np.bool_)
         lists: list[TopK | None] = []
-        for row, bound in enumerate(bounds):
-            k, last = bound.k, float(scores[row, bound.k - 1])
+        for row, (bound, edge) in enumerate(zip(bounds, their_scores[:, -1].tolist(), strict=True)):
+            one, k = slice(row, row + 1), bound.k
+            last = float(scores[row, k - 1])
             # what ties with the last one fetched may have lost to a higher code: then all are scored
-            edge = float(their_scores[row, -1])
             if last == -np.inf or (self.exact and last <= edge + SLACK * abs(edge)):
                 lists.append(None)
             else:
-                lists.append(TopK(codes[row : row + 1, :k], scores[row : row + 1, :k], np.zeros((1, k), np.bool_)))
+                lists.append(TopK(codes[one, :k], scores[one, :k], filled[one, :k]))
         return lists
 
     def _searched(self, queries: NDArray[np.float32], depth: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -169,6 +171,24 @@ class Vectors:
         if 2 * len(places) > len(self.vectors):  # to score them all is quicker than to copy most of them
             return self.vectors.all_scores(query)[places]
         return self.vectors.scores(places[None], query[None])[0]
+
+
+def _barred(codes: NDArray[np.int32], bounds: Sequence[Bounds]) -> NDArray[np.bool_]:
+    """Which of ``codes`` [Q, F], which ascend in each row, are outside the row's bounds."""
+    outside = np.zeros(codes.shape, np.bool_)
+    for row, bound in enumerate(bounds):
+        if bound.allowed is not None:
+            outside[row] = ~bound.allowed[codes[row]]
+    # all rows one above the other: one search instead of one for each
+    span = np.int64(codes[:, -1].max()) + 1
+    found = (codes + span * np.arange(len(codes))[:, None]).ravel()
+    sizes = [len(bound.barred) for bound in bounds]
+    wanted = np.concatenate([bound.barred for bound in bounds]) if sum(sizes) else np.zeros(0, np.int32)
+    inside = wanted < span
+    wanted = (wanted + span * np.repeat(np.arange(len(codes)), sizes))[inside]
+    places = found.searchsorted(wanted, "right") - 1
+    outside.ravel()[places[(places >= 0) & (found[places] == wanted)]] = True
+    return outside
 
 
 def best_first(

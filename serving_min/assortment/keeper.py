@@ -89,7 +89,7 @@ class Keeper:
         if bundle is engine.bundle:
             return engine
         knowing = Engine(bundle, clock=engine.clock, timer=engine.retrieval.timer)
-        _ = knowing.popularity.order  # now, and not when somebody waits for it
+        _ = knowing.popularity.top(1)  # now, and not when somebody waits for it
         return knowing
 
     def receipt(self, before: Engine, now: Engine) -> Receipt:

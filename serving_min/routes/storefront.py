@@ -98,7 +98,7 @@ def _found(bundle: Bundle, words: str) -> list[Recommendation]:
         described = bundle.items.description(code)
         text = f"{described.get('title', '')} {bundle.items.ids.at(code)}".lower()
         if all(word in text for word in wanted):
-            found.append(Recommendation(id=bundle.items.ids.at(code), score=0.0, reason="found", **described))
+            found.append(Recommendation(score=0.0, reason="found", **described))
             if len(found) == FOUND:
                 break
     return found
