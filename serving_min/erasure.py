@@ -82,7 +82,8 @@ class Erasure:
         return hashed(user, self.visitors.salt)
 
     async def _write(self, deed: Deed) -> None:
-        log.info("%s of %s by %s", deed.deed, deed.user, deed.by)
+        level = logging.WARNING if self.audit is None else logging.INFO
+        log.log(level, "%s of user %s by %s", deed.deed, deed.user, deed.by)
         if self.audit is not None:
             await asyncio.to_thread(append, self.audit, deed)
 

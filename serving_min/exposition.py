@@ -102,8 +102,12 @@ class Exposition:
 
     def _others(self) -> Iterator[Snapshot]:
         for path in [] if self.folder is None else sorted(self.folder.glob("[0-9]*.json")):
-            if path.name != self._own:
+            if path.name == self._own:
+                continue
+            try:
                 yield msgspec.json.decode(path.read_bytes(), type=Snapshot)
+            except (OSError, msgspec.DecodeError) as error:  # what is left is worth more than nothing
+                log.error("metrics: %s: %s", path, error)
 
 
 def _series(meter: Meter) -> list[tuple[Labels, Values]]:

@@ -113,7 +113,7 @@ def gauges(fleet: Fleet, visitors: Visitors) -> list[Gauge]:
     """What can be read off at any time."""
 
     def one(name: str, help: str, read: Callable[[], float], *, total: bool = True) -> Gauge:
-        return Gauge(f"recsys_{name}", help, lambda: {(): read()}, total=total)
+        return Gauge(f"recsys_{name}", help, lambda: {(): float(read())}, total=total)
 
     def models() -> dict[Labels, float]:
         return {(member.name, member.version, member.role): 1.0 for member in fleet.status().members}

@@ -74,6 +74,8 @@ def test_processes_that_share_a_folder_answer_for_each_other(tmp_path: Path) -> 
         read = samples(one.page("")[0])
         assert read["recsys_request_seconds_count{surface=home}"] == 2, "counters never fall"
         assert read["waiting{}"] == 1, "nobody waits in a process that ended"
+        (tmp_path / "2.json").write_text("{")
+        assert samples(one.page("")[0]) == read, "a file that cannot be read hides nobody else's"
 
     asyncio.run(scenario())
 
