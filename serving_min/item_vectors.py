@@ -17,11 +17,15 @@ BLOCK = 1 << 20  # rows that are looked at in one go
 
 @dataclass(frozen=True)
 class ItemVectors:
-    """C rows of D numbers: float32, or 8 bits each, where n in column d stands for ``low[d] + n * step[d]``."""
+    """C rows of D numbers: float32, or 8 bits each, where n stands for ``steps[row] * scales[column] * n``.
 
-    stored: NDArray[Any]  # [C, D] float32 or uint8
-    low: Numbers | None = None  # [D]
-    step: Numbers | None = None  # [D]
+    A scale for each column and a step for each row leave half the error of one range for each column, and what is far
+    out is not cut off.
+    """
+
+    stored: NDArray[Any]  # [C, D] float32 or int8
+    steps: Numbers | None = None  # [C]
+    scales: Numbers | None = None  # [D]
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -33,7 +37,12 @@ class ItemVectors:
 
     def rows(self, places: Places | slice) -> Numbers:
         """The vectors at ``places``, [.., D]."""
-        return self._meant(self.stored[places])
+        found = self.stored[places]
+        if self.steps is None or self.scales is None:
+            return found
+        meant: Numbers = found * self.scales
+        meant *= self.steps[places][..., None]
+        return meant
 
     def scores(self, places: Places, queries: Numbers) -> Numbers:
         """Inner products of each query [Q, D] with the rows at its ``places`` [Q, F].
@@ -41,11 +50,11 @@ class ItemVectors:
         einsum sums each row by itself, so a score does not depend on its neighbours as in BLAS.
         """
         found = self.stored[places]
-        if self.low is None or self.step is None:
+        if self.steps is None or self.scales is None:
             scores: Numbers = np.einsum("qfd,qd->qf", found, queries)
             return scores
-        scaled: Numbers = np.einsum("qfd,qd->qf", found.astype(np.float32), queries * self.step)
-        return scaled + np.einsum("qd,d->q", queries, self.low)[:, None]
+        scaled: Numbers = np.einsum("qfd,qd->qf", found.astype(np.float32), queries * self.scales)
+        return scaled * self.steps[places]
 
     def all_scores(self, query: Numbers) -> Numbers:
         """Inner products of one query [D] with every row, [C]."""
@@ -61,19 +70,15 @@ class ItemVectors:
         for start in range(0, max(1, len(self)), BLOCK):
             yield self.rows(slice(start, start + BLOCK))
 
-    def _meant(self, stored: NDArray[Any]) -> Numbers:
-        if self.low is None or self.step is None:
-            return stored
-        meant: Numbers = stored * self.step + self.low
-        return meant
-
 
 def in_8_bits(vectors: Numbers) -> ItemVectors:
-    """The same vectors at a quarter of the size, each number off by at most half a 255th of its column's range."""
-    low, high = vectors.min(axis=0), vectors.max(axis=0)
-    step = np.maximum((high - low) / 255, np.finfo(np.float32).tiny).astype(np.float32)
-    stored = np.empty(vectors.shape, np.uint8)
+    """The same vectors at a quarter of the size; a number is off by at most half of its row's step at its scale."""
+    scales = np.sqrt(np.einsum("cd,cd->d", vectors, vectors) / max(1, len(vectors))).astype(np.float32)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)
+    stored, steps = np.empty(vectors.shape, np.int8), np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), BLOCK):
         block = slice(start, start + BLOCK)
-        stored[block] = np.rint((vectors[block] - low) / step).clip(0, 255)
-    return ItemVectors(stored, low.astype(np.float32), step)
+        scaled = vectors[block] / scales
+        steps[block] = np.maximum(np.abs(scaled).max(axis=1) / 127, np.finfo(np.float32).tiny)
+        stored[block] = np.rint(scaled / steps[block, None])
+    return ItemVectors(stored, steps, scales)

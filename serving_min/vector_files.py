@@ -41,7 +41,7 @@ def _read_item_vectors(path: Path, described: FaissIndex) -> ItemVectors:
     with reading(path):
         stored = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         shape = (described.size, described.dimension)
-        must(stored.dtype in (np.float32, np.uint8), f"vectors are {stored.dtype}, neither float32 nor uint8")
+        must(stored.dtype in (np.float32, np.int8), f"vectors are {stored.dtype}, neither float32 nor int8")
         must(stored.shape == shape, f"vectors are {stored.shape}, the manifest says {shape}")
         must(stored.flags.c_contiguous, "vectors do not lie row by row")
         vectors = ItemVectors(stored)
@@ -56,7 +56,7 @@ def _read_codes(
     """The items that have vectors, and with vectors of 8 bits what these mean."""
     with reading(path):
         whole = vectors.stored.dtype == np.float32
-        meaning: Shapes = {} if whole else {"low": (np.float32, 1), "step": (np.float32, 1)}
+        meaning: Shapes = {} if whole else {"steps": (np.float32, 1), "scales": (np.float32, 1)}
         found = read_arrays(path, {"codes": (np.int32, 1), **meaning})
         codes = found["codes"]
         must(len(codes) == len(vectors), f"{len(codes)} codes for {len(vectors)} vectors")
@@ -64,9 +64,10 @@ def _read_codes(
         must(bool((np.diff(codes) > 0).all()), "codes do not ascend")
         must(bool(candidates[codes].all()), "codes name items that are not candidates")
         for name in meaning:
-            must(len(found[name]) == vectors.width, f"{len(found[name])} numbers {name} for {vectors.width} columns")
+            size = len(vectors) if name == "steps" else vectors.width
+            must(len(found[name]) == size, f"{len(found[name])} {name} where there must be {size}")
             must(bool(np.isfinite(found[name]).all()), f"{name} are not all finite")
-    return codes, vectors if whole else ItemVectors(vectors.stored, found["low"], found["step"])
+    return codes, vectors if whole else ItemVectors(vectors.stored, found["steps"], found["scales"])
 
 
 def _read_index(path: Path, described: FaissIndex, vectors: ItemVectors) -> tuple[Any, bool]:

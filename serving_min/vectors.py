@@ -169,8 +169,10 @@ class Vectors:
 
     def _scores(self, places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
         if 2 * len(places) > len(self.vectors):  # to score them all is quicker than to copy most of them
-            return self.vectors.all_scores(query)[places]
-        return self.vectors.scores(places[None], query[None])[0]
+            scores = self.vectors.all_scores(query)[places]
+        else:
+            scores = self.vectors.scores(places[None], query[None])[0]
+        return scores
 
 
 def _barred(codes: NDArray[np.int32], bounds: Sequence[Bounds]) -> NDArray[np.bool_]:

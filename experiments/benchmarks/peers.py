@@ -38,6 +38,7 @@ class Peer:
 
 
 PEERS = {
+    "fastapi": Peer(("fastapi", "uvicorn[standard]", "torch==2.13.0", "numpy==2.4.6")),
     "implicit": Peer(("implicit==0.7.3", "numpy==2.4.6", "scipy==1.17.1")),
     "rectools": Peer(("RecTools[torch]==0.19.0", "torch==2.13.0", "numpy==1.26.4", "pandas==2.3.3")),
     "replay": Peer(("replay-rec[torch]==0.22.0", "torch==2.13.0", "pandas==2.3.3")),

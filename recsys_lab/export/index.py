@@ -157,7 +157,7 @@ def _inverted_files(vectors: Vectors, seed: int, megabytes: int) -> Iterator[tup
 
 def _widenings(factory: str) -> tuple[int, ...]:
     """How many times k an index is asked for: short codes name many that exact scores then refuse."""
-    return (4, 8, 16) if "PQ" in factory else (1,)
+    return (4, 8, 16, 32) if "PQ" in factory else (1,)
 
 
 def _grow_probes(index: Any, truth: Truth, widening: int, target: float) -> tuple[Settings, float, bool]:

@@ -59,7 +59,7 @@ def check_parity(
     ``target_recall``, and a vector's scores and a table's weights must be the model's.
     """
     kept = engine.bundle.model
-    allowed = EIGHT_BITS if isinstance(kept, Vectors) and kept.vectors.low is not None else tolerance
+    allowed = EIGHT_BITS if isinstance(kept, Vectors) and kept.vectors.steps is not None else tolerance
     asked = same = 0
     recalls, worst = [], 0.0
     for case in _cases(model, queries, engine.bundle.manifest.policy.exclude_seen, seed):

@@ -58,5 +58,7 @@ def write_fallback(model: Recommender, path: Path) -> None:
 def write_item_vectors(vectors: ItemVectors, codes: NDArray[np.int32], folder: Path) -> None:
     """``vectors.npy``, which is read where it lies, and ``vectors.npz``: whose they are and what 8 bits mean."""
     np.save(folder / "vectors.npy", vectors.stored)
-    meaning = {} if vectors.low is None or vectors.step is None else {"low": vectors.low, "step": vectors.step}
-    np.savez(folder / "vectors.npz", codes=codes, **meaning)
+    if vectors.steps is None or vectors.scales is None:
+        np.savez(folder / "vectors.npz", codes=codes)
+    else:
+        np.savez(folder / "vectors.npz", codes=codes, steps=vectors.steps, scales=vectors.scales)

@@ -161,7 +161,7 @@ def eight_bits(**changes: NDArray[np.float32]) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         coded = in_8_bits(VECTORS + 1)
         np.save(folder / "vectors.npy", coded.stored)
-        means = {"low": coded.low, "step": coded.step, **changes}
+        means = {"steps": coded.steps, "scales": coded.scales, **changes}
         np.savez(folder / "vectors.npz", codes=np.arange(5, dtype=np.int32), **means)
 
     return spoil
@@ -259,11 +259,12 @@ def garbage(name: str) -> Callable[[Path], None]:
         ("vector", arrays("vectors.npz", codes=np.array([0, 1], np.int32)), "2 codes for 5 vectors"),
         ("vector", array("vectors.npy", np.full((5, 2), np.nan, np.float32)), "vectors are not all finite"),
         ("vector", array("vectors.npy", VECTORS[:4]), "vectors are (4, 2), the manifest says (5, 2)"),
-        ("vector", array("vectors.npy", VECTORS.astype(np.float64)), "float64, neither float32 nor uint8"),
+        ("vector", array("vectors.npy", VECTORS.astype(np.float64)), "float64, neither float32 nor int8"),
         ("vector", array("vectors.npy", np.asfortranarray(VECTORS)), "vectors do not lie row by row"),
-        ("vector", array("vectors.npy", VECTORS.astype(np.uint8)), "vectors.npz: no array low, step"),
-        ("vector", eight_bits(step=np.ones(3, np.float32)), "vectors.npz: 3 numbers step for 2 columns"),
-        ("vector", eight_bits(low=np.full(2, np.inf, np.float32)), "vectors.npz: low are not all finite"),
+        ("vector", array("vectors.npy", VECTORS.astype(np.int8)), "vectors.npz: no array scales, steps"),
+        ("vector", eight_bits(scales=np.ones(3, np.float32)), "vectors.npz: 3 scales where there must be 2"),
+        ("vector", eight_bits(steps=np.ones(2, np.float32)), "vectors.npz: 2 steps where there must be 5"),
+        ("vector", eight_bits(scales=np.full(2, np.inf, np.float32)), "vectors.npz: scales are not all finite"),
         ("vector", eight_bits(), "not the vectors of vectors.npy"),
         ("vector", other_index(3, "Flat", faiss.METRIC_INNER_PRODUCT), "items.faiss: the index is (5, 3)"),
         ("vector", other_index(2, "Flat", faiss.METRIC_L2), "items.faiss: the index is not for inner products"),

@@ -32,7 +32,7 @@ from serving_min.manifest import FILE_NAME, FaissIndex, Fingerprints, History, M
 from serving_min.queries import Queries
 
 SPREAD, SEED, K = 0.3, 7, 100
-MEASURED = 400  # queries that recall is measured on
+MEASURED = {100_000: 400, 1_000_000: 400, 10_000_000: 100}  # queries that recall is measured on
 TARGETS = {100_000: 0.97, 1_000_000: 0.97, 10_000_000: 0.95}
 FLOAT_LIMIT = 2_000_000  # items beyond which vectors are kept in 8 bits
 CATEGORIES = 500
@@ -58,7 +58,7 @@ def train(cache: Path) -> Trained:
 
 
 def variants(parents: Vectors, count: int) -> tuple[Vectors, NDArray[np.int32]]:
-    """``count`` vectors and which of ``parents`` each is a variant of. Item code c is one of parent c mod their number."""
+    """``count`` vectors and which of ``parents`` each is a variant of: that of code c is c mod their number."""
     shape = np.linalg.cholesky(np.cov(parents.T) + 1e-9 * np.eye(parents.shape[1])).astype(np.float32)
     vectors = np.empty((count, parents.shape[1]), np.float32)
     of = (np.arange(count) % len(parents)).astype(np.int32)
@@ -104,7 +104,7 @@ def make(count: int, cache: Path) -> Path:
         export_encoder(module, trained.fold.queries, model.max_history, folder / "encoder.onnx", model.item_vectors())
         stored = ItemVectors(vectors) if count <= FLOAT_LIMIT else in_8_bits(vectors)
         write_item_vectors(stored, np.arange(count, dtype=np.int32), folder)
-        queries = encode(folder, stored, histories(trained, count, MEASURED, seed=SEED + 1))
+        queries = encode(folder, stored, histories(trained, count, MEASURED[count], seed=SEED + 1))
         faiss.omp_set_num_threads(1)
         choice = build_index(vectors, queries, target_recall=TARGETS[count], k=K, flat_limit=0, stored=stored)
         choice.write(folder / "items.faiss")
@@ -129,6 +129,27 @@ def make(count: int, cache: Path) -> Path:
         (folder / FILE_NAME).write_bytes(manifest.to_json())
         bodies = [{"history": [ids[code] for code in history]} for history in histories(trained, count, 4_096)]
     (cache / f"requests-{count}.jsonl").write_text("\n".join(map(json.dumps, bodies)))
+    return final
+
+
+def write_peer(count: int, cache: Path) -> Path:
+    """What the peer needs to answer as the bundle of ``count`` items does: the network, its vectors, the ids."""
+    import torch
+
+    final = cache / f"peer-{count}"
+    if final.is_dir():
+        return final
+    bundle, trained = make(count, cache), train(cache)
+    module = trained.model.query_module().over_vectors()
+    if module is None:
+        raise SystemExit("the encoder needs a table of items")
+    example = (torch.zeros((1, 7), dtype=torch.int64), torch.zeros((1, 7, trained.model.width)))
+    length = torch.export.Dim("length", max=trained.model.max_history)
+    with whole_folder(final) as folder:
+        program = torch.export.export(module.eval(), example, dynamic_shapes=({1: length}, {1: length}))
+        torch.export.save(program, folder / "encoder.pt2")
+        (folder / "vectors.npy").symlink_to((bundle / "vectors.npy").resolve())
+        (folder / "ids.json").write_text(json.dumps([f"item-{code:08d}" for code in range(count)]))
     return final
 
 

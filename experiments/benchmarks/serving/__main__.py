@@ -1,0 +1,109 @@
+"""How fast the server is: with 100 thousand, a million and ten million items, under load from another process.
+
+    python -m experiments.benchmarks.serving [--items 1000000] [--cache FOLDER] [--seconds 8]
+
+Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
+server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready, what the closed
+loop of 64 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many requests as it
+can answer, the time after, idle connections; what a request costs and where. Of one also the peer in ``peer``.
+Everything goes to reports/benchmarks/serving.json, with machine and versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.benchmarks.peers import CACHE, ROOT, machine, python_of, run, versions
+from experiments.benchmarks.serving.bundles import TARGETS, make, write_peer
+from experiments.benchmarks.serving.servers import SERVER_CORE, Server, running
+
+REPORT = ROOT / "reports" / "benchmarks" / "serving.json"
+PACKAGES = ("faiss-cpu", "httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "starlette", "uvicorn", "uvloop")
+PEER_ITEMS = 1_000_000
+IDLE = 10_000
+WIDE = 1_024  # connections where many requests are to be under way
+
+
+def measured(server: Server, requests: Path, seconds: float, *, full: bool) -> dict[str, Any]:
+    """Warm up, find the capacity, then below, above and below it again."""
+    server.ask(requests, seconds=seconds / 2, connections=64)
+    before = server.resident_mib
+    closed = server.ask(requests, seconds=seconds, connections=64)
+    capacity = closed["accepted_per_second"]
+    found = {
+        "ready_seconds": server.ready_seconds,
+        "resident_mib": before,
+        "capacity": closed,
+        "at_70_percent": server.ask(requests, seconds=seconds, rate=0.7 * capacity, connections=WIDE),
+    }
+    if full:
+        found["at_3_times_capacity"] = server.ask(requests, seconds=seconds, rate=3 * capacity, connections=WIDE)
+        found["right_after"] = server.ask(requests, seconds=seconds / 2, rate=capacity / 2, connections=64)
+        with server.idle_connections(IDLE) as count:
+            with_idle = server.ask(requests, seconds=seconds / 2, rate=capacity / 2, connections=64)
+            found["idle_connections"] = {"count": count, "resident_mib": server.resident_mib, "at_half_load": with_idle}
+    return found
+
+
+def stages(bundle: Path, requests: Path) -> dict[str, Any]:
+    """Microseconds of CPU per request inside the engine, by stage: see ``stages``."""
+    return run("experiments.benchmarks.serving.stages", str(bundle), str(requests), core=SERVER_CORE)
+
+
+def of_bundle(count: int, cache: Path, seconds: float) -> dict[str, Any]:
+    bundle, requests = make(count, cache), cache / f"requests-{count}.jsonl"
+    index = json.loads((bundle / "manifest.json").read_bytes())["index"]
+    with running(["-m", "serving_min", bundle, "--port", "0"]) as server:
+        found = measured(server, requests, seconds, full=True)
+    inside = stages(bundle, requests)
+    whole = found["capacity"]["server_cpu_microseconds"]
+    model = sum(inside[name] for name in ("encode", "search", "score"))
+    return {
+        "items": count,
+        "index": index,
+        **found,
+        "engine_microseconds": inside,
+        "glue_share": round(1 - model / whole, 2),
+    }
+
+
+def of_peer(cache: Path, seconds: float) -> dict[str, Any]:
+    folder, requests = write_peer(PEER_ITEMS, cache), cache / f"requests-{PEER_ITEMS}.jsonl"
+    words = ["-W", "ignore", "-m", "experiments.benchmarks.serving.peer", folder]
+    with running(words, python=python_of("fastapi")) as server:
+        return {"items": PEER_ITEMS, **measured(server, requests, seconds, full=False)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, action="append", choices=TARGETS, help="default: all")
+    parser.add_argument("--cache", type=Path, default=CACHE.parent / "serving")
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--report", type=Path, default=REPORT)
+    given = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        raise SystemExit("two cores are needed: one for the server and one for the load")
+    given.cache.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"machine": machine(), "versions": versions(PACKAGES), "bundles": []}
+    for count in given.items or TARGETS:
+        report["bundles"].append(of_bundle(count, given.cache, given.seconds))
+        sys.stdout.write(json.dumps(report["bundles"][-1]) + "\n")
+    if not given.no_peer:
+        report["fastapi_torch_exact"] = of_peer(given.cache, given.seconds)
+        ours = [each for each in report["bundles"] if each["items"] == PEER_ITEMS]
+        if ours:
+            theirs = report["fastapi_torch_exact"]["capacity"]["accepted_per_second"]
+            report["times_the_peer"] = round(ours[0]["capacity"]["accepted_per_second"] / max(1, theirs), 1)
+    report["load_average_at_the_end"] = [round(share, 1) for share in os.getloadavg()]
+    given.report.parent.mkdir(parents=True, exist_ok=True)
+    given.report.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
