@@ -47,9 +47,10 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
         values.index(request.user[name]) if request.user.get(name) in values else 0
         for name, values in vocabulary.attributes
     ]
-    if all(type(entry) is str for entry in request.history):  # the usual case, without an object for each event
-        found = codes.find(request.history)
-        strangers = [item for item, code in zip(request.history, found, strict=True) if code < 0]
+    ids = [entry for entry in request.history if isinstance(entry, str)]
+    if len(ids) == len(request.history):  # the usual case, without an object for each event
+        found = codes.find(ids)
+        strangers = [item for item, code in zip(ids, found, strict=True) if code < 0]
         items = [code for code in found if code >= 0] if strangers else found
         size = len(items)
         return KnownHistory(items, [0] * size, [now] * size, now, attributes, _distinct(strangers), [])

@@ -308,9 +308,9 @@ class NeighbourModel(Recommender):
 def _denser_is_sooner(touches: int, weights: Any) -> bool:
     """Whether unpacking ``weights`` [I, I] pays when so many rows of it are added up. Adding a weight takes about 8 ns
     packed and .4 ns unpacked, unpacking 1 ns each."""
-    items = weights.shape[0]
+    items = int(weights.shape[0])
     packed, unpacked = 8 * touches * weights.nnz / items, items**2 + 0.4 * touches * items
-    return items**2 <= LARGEST_UNPACKED and unpacked < packed
+    return items**2 <= LARGEST_UNPACKED and bool(unpacked < packed)
 
 
 def recent_popularity(

@@ -59,7 +59,8 @@ class ItemFeatures:
     def known(self) -> NDArray[np.bool_]:
         """Items that anything is known about, [I]."""
         parts = (self.labels, self.text, self.vectors)
-        return np.logical_or.reduce([(part != 0).any(axis=1) for part in parts])
+        known: NDArray[np.bool_] = np.logical_or.reduce([(part != 0).any(axis=1) for part in parts])
+        return known
 
 
 def item_reader(catalogue: Catalogue, n_vectors: int) -> ItemReader:
