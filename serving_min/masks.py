@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Masks:
 
     def __init__(self, items: Items) -> None:
         self._tests = tests(items)
-        self._passing = lru_cache(max(FEWEST, MEMORY // max(1, len(items))))(self._pass)
+        self._passing = lru_cache(max(FEWEST, MEMORY // max(1, len(items))))(partial(_pass, self._tests))
         self._dates = None if items.available_from is None else np.unique(items.available_from)
 
     def allowed(self, filters: Filters, now: int) -> Mask | None:
@@ -52,10 +52,11 @@ class Masks:
         later = self._dates[self._dates.searchsorted(now, "right") :]
         return int(later[0]) if len(later) else None
 
-    def _pass(self, name: str, value: Any) -> Mask:
-        mask = self._tests[name](value)
-        mask.flags.writeable = False
-        return mask
+
+def _pass(tests: Mapping[str, Callable[[Any], Mask]], name: str, value: Any) -> Mask:
+    mask = tests[name](value)
+    mask.flags.writeable = False
+    return mask
 
 
 def tests(items: Items) -> dict[str, Callable[[Any], Mask]]:

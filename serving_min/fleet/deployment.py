@@ -52,7 +52,7 @@ class Deployment:
         self.timer = timer or time.monotonic
         self.answered = self.failed = 0
         self._encode = msgspec.json.Encoder().encode
-        self._queue: Batcher[Asked, Answered] = Batcher(self._answers, begin=engine.own_this_thread, waiting=waiting)
+        self._queue: Batcher[Asked, Answered] = Batcher(self._answers, begin=self._begin, waiting=waiting)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -91,6 +91,7 @@ class Deployment:
         """End once nobody holds it any more and all is answered. Choose it for no more requests before."""
         await self._unused.wait()
         await self._queue.stop()
+        del self.engine, self.own  # the queue knows this object and this the queue: their memory would go much later
 
     async def answer(self, asked: Asked) -> Answered:
         """Raises what ``Engine.check`` does, and BusyError; neither counts as an answer."""
@@ -112,6 +113,9 @@ class Deployment:
         self.answered += 1
         self.failed += failed
         self.health.record(failed=failed, seconds=seconds)
+
+    def _begin(self) -> None:
+        self.engine.own_this_thread()
 
     def _answers(self, asked: Sequence[Asked]) -> list[Answered]:
         engine, batch = self.engine, timed()

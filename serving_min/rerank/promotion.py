@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ class Promotion:
 
     def __init__(self, rules: Rules, items: Items) -> None:
         self.rules = rules
-        self.items = items
-        self._today = lru_cache(2)(self._lifts)
+        self._today = lru_cache(2)(partial(_lifts, rules, items))
         self._weighted = [
             (weight, column)
             for weight, column in ((rules.weights.margin, items.margin), (rules.weights.stock, _logarithm(items.stock)))
@@ -60,17 +59,19 @@ class Promotion:
             lifted[tier] += add[tier] * (scores[tier].max() - scores[tier].min() or 1.0)
         return replace(found, scores=lifted.astype(np.float32))
 
-    def _lifts(self, day: int) -> tuple[list[Lift], Mapping[int, tuple[float, float]]]:
-        boosts = [boost for boost in self.rules.boosts if boost.holds(day * DAY)]
-        by_item: dict[int, tuple[float, float]] = {}
-        for boost in boosts:
-            code = self.items.codes.get(boost.item) if boost.item is not None else None
-            if code is not None:
-                factor, add = by_item.get(code, (1.0, 0.0))
-                by_item[code] = (factor * boost.factor, add + boost.add)
-        columns = {"category": self.items.category, "brand": self.items.brand}
-        lifts = [_lift(labels, name, boosts) for name, labels in columns.items() if labels is not None]
-        return [lift for lift in lifts if (lift.factor != 1).any() or lift.add.any()], by_item
+
+def _lifts(rules: Rules, items: Items, day: int) -> tuple[list[Lift], Mapping[int, tuple[float, float]]]:
+    """By label, and by item code."""
+    boosts = [boost for boost in rules.boosts if boost.holds(day * DAY)]
+    by_item: dict[int, tuple[float, float]] = {}
+    for boost in boosts:
+        code = items.codes.get(boost.item) if boost.item is not None else None
+        if code is not None:
+            factor, add = by_item.get(code, (1.0, 0.0))
+            by_item[code] = (factor * boost.factor, add + boost.add)
+    columns = {"category": items.category, "brand": items.brand}
+    lifts = [_lift(labels, name, boosts) for name, labels in columns.items() if labels is not None]
+    return [lift for lift in lifts if (lift.factor != 1).any() or lift.add.any()], by_item
 
 
 def _lift(labels: Labels, column: str, boosts: list[Boost]) -> Lift:

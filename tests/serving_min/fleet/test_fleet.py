@@ -4,6 +4,8 @@ they are; each says its model as well."""
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import msgspec
 import pytest
 
 from serving_min.asks import Asked
+from serving_min.assortment.changes import Changes, ItemEntry
 from serving_min.engine import Engine
 from serving_min.errors import BundleError, ReleaseError, RequestError, StartError
 from serving_min.fleet.fleet import Fleet
@@ -22,6 +25,7 @@ from serving_min.fleet.settings import FleetSettings, Other
 from serving_min.fleet.shares import chosen
 from serving_min.messages import Answer, Filters, Request
 from serving_min.settings import Settings
+from serving_min.verification import verified
 from tests.serving_min.handmade import NOW, items_table, write_bundle
 
 RECOMMEND = "recommend"
@@ -216,6 +220,33 @@ def test_reload_while_answering_loses_nothing(bundles: dict[str, Path], engine: 
         await asyncio.gather(*clients)
         assert models == {"test-vector", "test-neighbours", "test-static"}
         assert fleet.engine.bundle.manifest.name == "test-vector"
+
+    run(fleet, scenario)
+
+
+def test_the_memory_of_what_was_replaced_is_free_at_once(bundles: dict[str, Path]) -> None:
+    """A large bundle would otherwise stay until the next full collection of garbage, which may take hours to come."""
+    fleet = Fleet(verified(bundles["vector"]), path=bundles["vector"])
+
+    async def left_after(change: Callable[[], Awaitable[object]]) -> list[object]:
+        await ask(fleet, "ann", filters=Filters(category=["red"]))
+        before = [weakref.ref(one) for one in (fleet.engine, fleet.engine.bundle, fleet.engine.bundle.items)]
+        await change()
+        while fleet._tasks:
+            await asyncio.sleep(0.001)
+        await ask(fleet, "ann")  # the queue's thread lets go of its last batch when it takes another
+        return [one() for one in before if one() is not None]
+
+    async def scenario() -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            assert await left_after(fleet.reload) == []
+            await fleet.tell(Changes((ItemEntry("G"),)))
+            assert await left_after(lambda: fleet.tell(Changes((ItemEntry("H"),)))) == []
+            assert await left_after(fleet.reload) == []
+        finally:
+            gc.enable()
 
     run(fleet, scenario)
 
