@@ -82,13 +82,14 @@ def columns(
     past = _Past.of(queries)
     own = _own(past, keys, owners)
     item = facts.columns(codes, queries.now[owners])
-    user = past.columns(facts)
+    asked = past.context(facts)
     return {
         **own,
-        **{name: column[owners] for name, column in user.items()},
+        **{name: column[owners] for name, column in past.columns().items()},
         **item,
         "due": (own["since"] / np.maximum(item["typical gap"], 1)).clip(max=NEVER),
-        "price to usual": item["price"] / np.maximum(user["usual price"], 0.01)[owners],
+        "price to usual": item["price"] / np.maximum(asked["usual price"], 0.01)[owners],
+        **{name: column[owners] for name, column in asked.items()},
         **_first_stage(keys, opinions, members, depth),
     }
 
@@ -121,8 +122,8 @@ class _Past:
         """Moments of each query, [Q]."""
         return np.diff(self.starts)
 
-    def columns(self, facts: ItemFacts) -> dict[str, Numbers]:
-        """Each query as a whole, [Q] each."""
+    def columns(self) -> dict[str, Numbers]:
+        """Each history as a whole, [Q] each."""
         now, size, moments = self.queries.now, len(self.queries), self.counts
         lengths = self.queries.lengths
         padded = np.append(self.times, 0)  # so that a query without a moment, the last one perhaps, finds some number
@@ -131,8 +132,6 @@ class _Past:
         owners = np.repeat(np.arange(size), moments)
         active = self.times > now[owners] - 28 * SECONDS_PER_DAY
         different, _ = rows_and_codes(distinct(keys_of(self.rows, self.items)))
-        paid = np.bincount(self.rows, facts.price[self.items], size)
-        day = now // SECONDS_PER_DAY
         return {
             "history": lengths.astype(np.float64),
             "history moments": moments.astype(np.float64),
@@ -142,7 +141,15 @@ class _Past:
             "basket": lengths / np.maximum(moments, 1),
             "variety": np.bincount(different, minlength=size) / np.maximum(lengths, 1),
             "active 28": np.bincount(owners[active], minlength=size).astype(np.float64),
-            "usual price": paid / np.maximum(lengths, 1),
+        }
+
+    def context(self, facts: ItemFacts) -> dict[str, Numbers]:
+        """What prices each query is used to, and when it is asked, [Q] each."""
+        now, size = self.queries.now, len(self.queries)
+        paid = np.bincount(self.rows, facts.price[self.items], size)
+        day = now // SECONDS_PER_DAY
+        return {
+            "usual price": paid / np.maximum(self.queries.lengths, 1),
             "hour": (now // 3_600 % 24).astype(np.float64),
             "weekday": ((day + 3) % 7).astype(np.float64),  # the first of January 1970 was a Thursday
         }

@@ -29,7 +29,7 @@ from serving_min.ranking import Ranking
 
 Members = Mapping[str, Recommender | dict[str, Any]]
 NOBODY: Members = {}
-AT_ONCE = 256  # queries whose candidates are looked at together
+AT_ONCE = 512  # queries whose candidates are looked at together
 
 
 @dataclass(frozen=True)
