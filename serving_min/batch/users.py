@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Meta, Struct
 
+from serving_min.batch.nested import values
 from serving_min.errors import BatchError
 from serving_min.messages import MOST_EVENTS, Event, ItemId, UserId
 
@@ -109,14 +110,6 @@ def _parquet_rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]
             low, high = max(start - first, 0), min(stop - first, count)
             if low < high:
                 table = opened.read_row_group(group, columns=columns).slice(low, high - low)
-                for row in table.to_pylist(maps_as_pydicts="strict"):
-                    yield {name: _given(value) for name, value in row.items() if value is not None}
+                for batch in table.to_batches():
+                    yield from values(batch.to_struct_array())
             first += count
-
-
-def _given(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_given(entry) for entry in value]
-    if isinstance(value, dict):
-        return {name: entry for name, entry in value.items() if entry is not None}
-    return value
