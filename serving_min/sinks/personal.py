@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from serving_min.sinks.segments import OPEN, finished
+from serving_min.sinks.segments import OPEN, alone, finished
 from serving_min.sinks.upload import Upload
 
 
@@ -68,14 +68,12 @@ class Personal:
         return {*self.folder.glob(f"*/date=*/.*{OPEN}")}
 
     def _segments(self) -> Iterator[tuple[str, str, Callable[[], bytes], Callable[[bytes], None]]]:
-        """Each with its stream, its suffix, how to read and how to replace it. Nothing is uploaded meanwhile."""
-        if self.upload is None:
+        """Each with its stream, its suffix, how to read and how to replace it. None is uploaded meanwhile."""
+        with alone(self.folder):
             yield from _local(self.folder)
-            return
-        with self.upload.resting:
-            yield from _local(self.folder)
-            for path in self.upload.uploaded():
-                yield path.split("/")[-3], Path(path).suffix, *self.upload.access(path)
+            if self.upload is not None:
+                for path in self.upload.uploaded():
+                    yield path.split("/")[-3], Path(path).suffix, *self.upload.access(path)
 
 
 def _local(folder: Path) -> Iterator[tuple[str, str, Callable[[], bytes], Callable[[bytes], None]]]:

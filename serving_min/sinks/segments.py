@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -140,6 +141,17 @@ def finished(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.glob("*/date=*/*")):
         if path.suffix in (".jsonl", ".parquet") and not path.name.startswith("."):
             yield path
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else, in this process or another one, moves or rewrites finished segments within the block."""
+    descriptor = os.open(folder / ".alone", os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def whole_lines(path: Path) -> bytes:

@@ -7,10 +7,10 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 
 from serving_min.errors import StartError
-from serving_min.sinks.segments import finished
+from serving_min.sinks.segments import alone, finished
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ class Upload:
         except (ImportError, ValueError) as error:
             raise StartError(f"log url: {url!r} cannot be opened: {error}") from error
         self.folder, self.url, self.seconds = folder, url, seconds
-        self.resting = Lock()  # whoever has it finds no segment on its way
         self._away = False
         self._ended = Event()
         self._thread = Thread(target=self._work, name="upload", daemon=True)
@@ -48,7 +47,7 @@ class Upload:
     def round(self) -> int:
         """Move what is finished; how many segments that were. Raises what the store raises."""
         moved = 0
-        with self.resting:
+        with alone(self.folder):
             for path in finished(self.folder):
                 there = f"{self._root}/{path.relative_to(self.folder).as_posix()}"
                 self._store.makedirs(there.rpartition("/")[0], exist_ok=True)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -48,6 +51,28 @@ def test_an_answer_is_a_span_with_its_stages_under_the_callers_own() -> None:
         "recsys.fallback": "empty history",
     }
     assert spans[-1].parent is None
+
+
+def test_spans_reach_a_collector() -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever).start()
+        otlp = Otlp(f"http://127.0.0.1:{server.server_port}/")
+        otlp.answered(ANSWER, time.monotonic(), Batch())
+        otlp.stop()
+        server.shutdown()
+    ((path, body),) = received
+    assert path == "/v1/traces"
+    assert b"/v1/home" in gzip.decompress(body) if body[:2] == b"\x1f\x8b" else b"/v1/home" in body
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,23 @@ def test_a_user_is_found_and_removed_everywhere(
         assert sorted(ids) == ["2", "3", "6", "7"]
 
 
+def test_two_who_leave_at_once_both_leave(tmp_path: Path) -> None:
+    users = [f"user {number}" for number in range(8)]
+
+    async def scenario() -> None:
+        log = LogSettings(folder=str(tmp_path)).open()
+        log.start()
+        for number in range(400):
+            log.write(event(str(number), users[number % 8]))
+        removed = await asyncio.gather(*(log.remove(user) for user in users[:7]))
+        assert [one.lines for one in removed] == [50] * 7
+        await log.stop()
+
+    asyncio.run(scenario())
+    (left,) = finished(tmp_path)
+    assert {json.loads(line)["user"] for line in left.read_text().splitlines()} == {"user 7"}
+
+
 def test_other_processes_segments_are_reported(tmp_path: Path) -> None:
     async def scenario() -> None:
         here, there = (LogSettings(folder=str(tmp_path)).open() for _ in range(2))
