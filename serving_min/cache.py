@@ -81,8 +81,9 @@ class Cache(Generic[Value]):
 
     def _keep(self, key: bytes, value: Value) -> None:
         size = self.weigh(value) if self.settings.seconds else None
-        if size is None or size > self.settings.size:
+        if size is None or size + len(key) > self.settings.size:
             return
+        size += len(key)
         self._drop(key)
         self._kept[key] = self.clock() + self.settings.seconds, size, value
         self.bytes += size

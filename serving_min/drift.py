@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,6 +9,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import ArrayLike, NDArray
 
+from serving_min.rerank import NOTHING
 from serving_min.surfaces import MODEL, RECOMMEND
 
 if TYPE_CHECKING:
@@ -74,29 +74,38 @@ class Drifted:
 
 
 class Drift:
-    """Keeps as many of the latest lists as the reference has, and compares them when asked."""
+    """Keeps as many of the latest lists as the reference has, in one block: a list costs two copies of k numbers."""
 
     def __init__(self, reference: Reference, popularity: NDArray[np.float32]) -> None:
         self.reference, self.popularity = reference, popularity
-        self._window: deque[tuple[Codes, Scores]] = deque(maxlen=reference.lists)
+        shape = (reference.lists, reference.k)
+        self._codes, self._scores = np.full(shape, NOTHING, np.int32), np.zeros(shape, np.float32)
+        self._seen = self._measured_at = 0
+        self._measured: Drifted | None = None
 
     def saw(self, codes: Codes, scores: Scores) -> None:
         """The model's own part of a list, item codes and scores."""
-        k = self.reference.k
-        self._window.append((codes[:k].copy(), scores[:k].copy()))
+        place, size = self._seen % self.reference.lists, min(len(codes), self.reference.k)
+        self._codes[place, :size], self._scores[place, :size] = codes[:size], scores[:size]
+        self._codes[place, size:] = NOTHING
+        self._seen += 1
 
     def measure(self) -> Drifted | None:
-        """None before there are as many lists as the reference has: fewer prove nothing, and cover less."""
-        if len(self._window) < self.reference.lists:
-            return None
-        window = [*self._window]
-        codes = np.concatenate([codes for codes, _ in window])
-        scores = np.concatenate([scores for _, scores in window])
+        """None before there are as many lists as the reference has: fewer prove nothing, and cover less. Looks again
+        when a quarter of the window is new."""
+        lists = self.reference.lists
+        if self._seen >= lists and (self._measured is None or self._seen - self._measured_at >= lists / 4):
+            self._measured, self._measured_at = self._measure(), self._seen
+        return self._measured
+
+    def _measure(self) -> Drifted:
+        there = self._codes != NOTHING
+        codes = self._codes[there]
         return Drifted(
-            self.reference.scores.stability(scores),
+            self.reference.scores.stability(self._scores[there]),
             self.reference.popularity.stability(self.popularity[codes]),
             len(np.unique(codes)) / max(1, self.reference.distinct),
-            len(window),
+            self.reference.lists,
         )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import count
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -15,59 +14,67 @@ from msgspec.structs import replace
 from serving_min.asks import Asked
 from serving_min.engine import Engine
 from serving_min.fleet.deployment import BROKEN
-from serving_min.messages import Answer
+from serving_min.messages import MOST_EVENTS, Answer
 from serving_min.sinks.records import AnswerLine
 
 _encode = msgspec.json.Encoder().encode
 LINE = 120  # bytes, about, of a candidate in the log's line
+FEW = 5  # events
 
 
 @dataclass(frozen=True)
 class Given:
-    """``head`` and ``tail`` are the answer's JSON around the request's id, ``line`` what the log has of it, if
+    """``json`` is the answer's, with the id of the request that it was made for; ``line`` what the log has of it, if
     anybody reads that."""
 
     answer: Answer
     line: AnswerLine | None
-    head: bytes
-    tail: bytes
-
-    @classmethod
-    def of(cls, answer: Answer, body: bytes, line: AnswerLine | None) -> Given:
-        here = b'"request_id":'  # in no text: quotes within those are escaped
-        head, _, tail = body.partition(here + _encode(answer.request_id))
-        return cls(answer, line, head + here, tail)
+    json: bytes
 
     def body(self, request_id: str) -> bytes:
-        return b"".join((self.head, _encode(request_id), self.tail))
+        """The JSON for another request."""
+        if request_id == self.answer.request_id:
+            return self.json
+        head, tail = self._parts
+        return b"".join((head, _encode(request_id), tail))
 
     @property
     def tag(self) -> str:
         """The same for the same answer, whoever asked (an ETag, which is weak: bodies differ in the request's id)."""
-        return f'W/"{blake2b(self.head + self.tail, digest_size=16).hexdigest()}"'
+        return f'W/"{blake2b(b"".join(self._parts), digest_size=16).hexdigest()}"'
+
+    @cached_property
+    def _parts(self) -> tuple[bytes, bytes]:
+        """What is before the request's id, and what behind."""
+        here = b'"request_id":'  # in no text: quotes within those are escaped
+        head, _, tail = self.json.partition(here + _encode(self.answer.request_id))
+        return head + here, tail
 
 
 def weigh(given: Given) -> int | None:
     """About, in bytes of memory: the items are there as objects too. What went wrong is not kept."""
     if given.answer.fallback in BROKEN:
         return None
-    return 4 * (len(given.head) + len(given.tail)) + (0 if given.line is None else LINE * len(given.line.candidates))
+    return 5 * len(given.json) + (0 if given.line is None else LINE * len(given.line.candidates))
 
 
 class Fingerprints:
     """What makes two requests the same: engine, surface, and all that is asked, but not by whom."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool) -> None:
+        """Where answers are not ``kept``, only requests of few events are looked at: others are nobody else's."""
+        self.longest = MOST_EVENTS if kept else FEW
         self._numbers: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
         self._next = count()
 
     def of(self, engine: Engine, asked: Asked) -> bytes | None:
-        """None for what is never the same twice: surfaces that draw lots."""
+        """None for what is never the same twice, as on surfaces that draw lots."""
         if engine.bundle.surfaces[asked.surface].rules.exploration is not None:
+            return None
+        if len(asked.request.history) > self.longest:
             return None
         number = self._numbers.get(engine)
         if number is None:
             number = self._numbers[engine] = next(self._next)
-        dismissed: Mapping[str, Any] = asked.dismissed
         request = replace(asked.request, user_id=None, request_id=None)
-        return blake2b(_encode((number, asked.surface, request, dismissed)), digest_size=16).digest()
+        return _encode((number, asked.surface, request, asked.dismissed))

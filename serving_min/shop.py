@@ -44,7 +44,7 @@ class Shop:
         self.visitors = Visitors(state, log, salt=self.settings.salt, clock=engine.clock)
         self.keys = Keys.read(self.settings.doors.keys)
         self.cache: Cache[Given] = Cache(self.settings.cache, weigh)
-        self.fingerprints = Fingerprints()
+        self.fingerprints = Fingerprints(kept=self.settings.cache.seconds > 0)
         audit = self.settings.doors.audit
         self.erasure = Erasure(self.visitors, None if audit is None else Path(audit), forgotten=self.cache.clear)
         self.observation = Observation.of(self.settings)
@@ -98,4 +98,4 @@ class Shop:
         answered = await self.fleet.answer(deployment, asked)
         self.observation.made(answered, began)
         line = self.visitors.line(answered.served, answered.engine.bundle.items.ids)
-        return Given.of(answered.served.answer, answered.body, line)
+        return Given(answered.served.answer, line, answered.body)

@@ -19,7 +19,7 @@ class Clock:
 
 
 def cache(seconds: float = 10, size: int = 100, clock: Clock | None = None) -> Cache[str]:
-    """Of strings, which weigh as many bytes as they have letters; what begins with "!" is not kept."""
+    """Of strings, which weigh as many bytes as they have letters, and their keys; what begins with "!" is not kept."""
     settings = CacheSettings(seconds, size)
     return Cache(settings, lambda text: None if text.startswith("!") else len(text), clock=clock or Clock())
 
@@ -42,7 +42,7 @@ def test_kept_until_it_is_old() -> None:
         assert await kept.get(b"k", makes("two", made)) == ("one", "hit")
         clock.now = 10
         assert await kept.get(b"k", makes("three", made)) == ("three", "miss")
-        assert kept.bytes == len("three")
+        assert kept.bytes == len("kthree")
         kept.clear()
         assert (await kept.get(b"k", makes("four", made)))[1] == "miss"
         assert made == ["one", "three", "four"]
@@ -53,13 +53,13 @@ def test_kept_until_it_is_old() -> None:
 def test_what_was_asked_for_least_lately_makes_room() -> None:
     async def scenario() -> None:
         made = list[str]()
-        kept = cache(size=10)
+        kept = cache(size=12)
         for key in (b"a", b"b"):
             await kept.get(key, makes("12345", made))
         await kept.get(b"a", makes("", made))
         await kept.get(b"c", makes("123", made))
         assert [(await kept.get(key, makes("", made)))[1] for key in (b"a", b"c", b"b")] == ["hit", "hit", "miss"]
-        await kept.get(b"d", makes("x" * 11, made))
+        await kept.get(b"d", makes("x" * 12, made))
         assert (await kept.get(b"d", makes("", made)))[1] == "miss", "larger than all that may be kept"
         await kept.get(b"e", makes("!", made))
         assert (await kept.get(b"e", makes("!", made)))[1] == "miss"

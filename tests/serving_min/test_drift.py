@@ -45,7 +45,9 @@ def test_the_window_slides_and_waits_until_it_is_full() -> None:
     measured = drift.measure()
     assert measured is not None
     assert (measured.scores, measured.popularity, measured.coverage, measured.lists) == (0, 0, 0.5, 3)
-    for _ in range(3):
+    drift.saw(np.array([9], np.int32), np.array([0], np.float32))
+    assert drift.measure() != measured, "a third of the window is new"
+    for _ in range(2):
         drift.saw(np.array([9], np.int32), np.array([0], np.float32))
     measured = drift.measure()
     assert measured is not None
