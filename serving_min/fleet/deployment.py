@@ -87,10 +87,14 @@ class Deployment:
         finally:
             self.release()
 
-    async def retire(self) -> None:
+    async def stop(self) -> None:
         """End once nobody holds it any more and all is answered. Choose it for no more requests before."""
         await self._unused.wait()
         await self._queue.stop()
+
+    async def retire(self) -> None:
+        """Stop, and let go of the bundle."""
+        await self.stop()
         del self.engine, self.own  # the queue knows this object and this the queue: their memory would go much later
 
     async def answer(self, asked: Asked) -> Answered:

@@ -115,7 +115,7 @@ class Fleet:
     async def stop(self) -> None:
         """Answer what is queued, then end."""
         await asyncio.gather(*self._tasks)
-        await asyncio.gather(*(deployment.retire() for deployment in self._deployments()))
+        await asyncio.gather(*(deployment.stop() for deployment in self._deployments()))
 
     @contextmanager
     def chosen(self, request: Request, surface: str) -> Iterator[Deployment]:

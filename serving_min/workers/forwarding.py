@@ -19,7 +19,15 @@ from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
 PASSED_ON = ("authorization", "content-type", "x-request-id")
+HELD_IN_MEMORY = ("PUT", "/admin/fleet")
 INSTEAD = {"/admin/items": "/admin/items/refresh"}  # asked of all but the first, which has written down what changes
+
+
+class Asked(NamedTuple):
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
 
 
 class Reply(NamedTuple):
@@ -33,6 +41,12 @@ class Forwarder:
 
     def __init__(self, doors: Sequence[Path]) -> None:
         self.doors = doors
+        self._latest: Asked | None = None
+
+    async def repeat(self, door: Path) -> None:
+        """Tell a worker that has just come what the others were told last of what no file holds."""
+        if self._latest is not None:
+            await asyncio.to_thread(_ask, door, *self._latest)
 
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
         replies: list[Reply] = []
@@ -40,7 +54,9 @@ class Forwarder:
             asked = INSTEAD.get(path, path) if replies and method == "POST" else path
             replies.append(await asyncio.to_thread(_ask, door, method, asked, headers, body))
             if replies[-1].status >= 400:
-                break
+                return replies
+        if (method, path) == HELD_IN_MEMORY:
+            self._latest = Asked(method, path, headers, body)
         return replies
 
     def app(self) -> Starlette:

@@ -99,6 +99,8 @@ class Supervisor:
             if hasty > 1:
                 await asyncio.sleep(min(LONGEST_WAIT, 2 ** (hasty - 2)))
             if await worker.start() is not None:
+                with suppress(OSError):  # it died again
+                    await self.forwarder.repeat(worker.door)
                 self.dispatcher.open.add(worker.number)
 
     async def _reload(self) -> None:

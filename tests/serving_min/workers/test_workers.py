@@ -82,6 +82,8 @@ def test_a_worker_that_is_killed_under_load_takes_only_what_it_held(bundles: dic
     with two(bundles["vector"], quiet=False) as server:
         assert "2 workers, for operators at" in server.ready
         before = workers_of(server.process.pid)
+        shadow = {"bundle": str(bundles["static"]), "role": "shadow", "share": 1.0}
+        httpx.put(f"{operators(server)}/admin/fleet", json={"others": [shadow]}, timeout=30).raise_for_status()
         with Load(server.address) as load:
             time.sleep(0.3)
             os.kill(before[0], signal.SIGKILL)
@@ -94,7 +96,13 @@ def test_a_worker_that_is_killed_under_load_takes_only_what_it_held(bundles: dic
             time.sleep(0.3)
             assert load.answered > answered, "the other one goes on meanwhile"
         assert len(load.failed) <= 4, "no more than one for each client"
-        assert len(httpx.get(f"{operators(server)}/admin/fleet").json()["workers"]) == 2, "the new one is asked as well"
+        for _ in range(200):  # the new one is asked as well, and is told what the others were
+            workers = httpx.get(f"{operators(server)}/admin/fleet", timeout=30).json()["workers"]
+            if [len(worker["members"]) for worker in workers] == [2, 2]:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail(f"the new one does not know of the shadow: {workers}")
         after = workers_of(server.process.pid)
         assert len(set(before) & set(after)) == 1
         server.process.terminate()
