@@ -87,7 +87,8 @@ class Drift:
         """The model's own part of a list, item codes and scores."""
         place, size = self._seen % self.reference.lists, min(len(codes), self.reference.k)
         self._codes[place, :size], self._scores[place, :size] = codes[:size], scores[:size]
-        self._codes[place, size:] = NOTHING
+        if size < self.reference.k:
+            self._codes[place, size:] = NOTHING
         self._seen += 1
 
     def measure(self) -> Drifted | None:

@@ -112,7 +112,7 @@ class Exposition:
 
 def _series(meter: Meter) -> list[tuple[Labels, Values]]:
     if isinstance(meter, Histogram):
-        return [(key, [*counts, meter.sums[key]]) for key, counts in list(meter.counts.items())]
+        return [(key, [*row]) for key, row in list(meter.values.items())]
     values = meter.read() if isinstance(meter, Gauge) else dict(meter.values)
     return [(key, [value]) for key, value in values.items()]
 

@@ -37,15 +37,14 @@ class Histogram:
     help: str
     labels: Labels = ()
     bounds: Sequence[float] = SECONDS
-    counts: dict[Labels, list[int]] = field(default_factory=dict)  # the last place counts what is above all bounds
-    sums: dict[Labels, float] = field(default_factory=dict)
+    values: dict[Labels, list[float]] = field(default_factory=dict)  # count in each bucket, above all, and the sum
 
     def observe(self, value: float, *key: str) -> None:
-        if key not in self.counts:
-            self.counts[key] = [0] * (len(self.bounds) + 1)
-            self.sums[key] = 0.0
-        self.counts[key][bisect_left(self.bounds, value)] += 1
-        self.sums[key] += value
+        row = self.values.get(key)
+        if row is None:
+            row = self.values[key] = [0.0] * (len(self.bounds) + 2)
+        row[bisect_left(self.bounds, value)] += 1
+        row[-1] += value
 
 
 @dataclass
