@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from serving_min.messages import Answer, Request
 from serving_min.routes.admin import create_admin_app
 from serving_min.settings import Settings
 from serving_min.shop import Shop
+from serving_min.surfaces import Surface
 from tests.serving_min.process import ROOT
 
 PAGE = (ROOT / "serving_min" / "README.md").read_text()
@@ -93,6 +95,15 @@ def test_the_answer() -> None:
     assert shown is not None
     assert {*msgspec.json.decode(shown[1])} == {*Answer.__struct_fields__}
     assert msgspec.json.decode(shown[1], type=Answer).items[0].reason == "model"
+
+
+def test_the_surface_with_rules() -> None:
+    from omegaconf import OmegaConf
+
+    shown = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert shown is not None
+    surfaces = msgspec.convert(OmegaConf.to_container(OmegaConf.create(shown[1])), dict[str, Surface])
+    assert surfaces["home"].rules.boosts[0].since == date(2026, 12, 1)
 
 
 def test_links_lead_somewhere() -> None:
