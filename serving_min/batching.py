@@ -1,13 +1,14 @@
 """Answers off the event loop, in batches that need no timer.
 
 One worker thread takes whatever has queued, while the next batch forms behind its back: alone,
-a request waits for nobody; under load, many share the cost of one hand-over. The queue is bounded,
-since a request that waits too long is better refused at once.
+a request waits for nobody; under load, many share the cost of one hand-over. The queue is bounded in length and in
+time, since a request that waits too long is better refused at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -15,13 +16,15 @@ from typing import Generic, TypeVar
 
 from serving_min.errors import BusyError
 
+RECENT = 0.2  # the share of the latest batch in what the pace is said to be
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
 class Batcher(Generic[Job, Result]):
-    """Calls ``answer`` with at most ``largest`` jobs at a time, at most ``waiting`` in the queue.
-    ``begin`` is called once, in the thread that answers."""
+    """Calls ``answer`` with at most ``largest`` jobs at a time, at most ``waiting`` in the queue, and not more than
+    one batch if by the pace of the latest ones they would wait ``patience`` seconds. ``begin`` is called once, in the
+    thread that answers."""
 
     def __init__(
         self,
@@ -30,14 +33,19 @@ class Batcher(Generic[Job, Result]):
         begin: Callable[[], None] = lambda: None,
         largest: int = 32,
         waiting: int = 512,
+        patience: float = 0.025,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
+        self.patience, self.timer = patience, timer
+        self._pace = 0.0  # seconds for a job, lately
         self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name="batcher", daemon=True)
 
     @property
     def full(self) -> bool:
-        return self._queue.qsize() >= self.waiting
+        waits = self._queue.qsize()
+        return waits >= self.waiting or (waits > self.largest and waits * self._pace > self.patience)
 
     @property
     def waits(self) -> int:
@@ -55,7 +63,7 @@ class Batcher(Generic[Job, Result]):
     async def submit(self, job: Job) -> Result:
         """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
         if self.full:
-            raise BusyError(f"{self.waiting} requests are waiting already; try again in a second")
+            raise BusyError(f"{self.waits} requests are waiting already; try again in a second")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.put((job, future))
         return await future
@@ -73,7 +81,9 @@ class Batcher(Generic[Job, Result]):
                     ended = True
                 else:
                     batch.append(entry)
+            began = self.timer()
             outcomes = self._outcomes([job for job, _ in batch])
+            self._pace += RECENT * ((self.timer() - began) / len(batch) - self._pace)
             loop = batch[0][1].get_loop()
             loop.call_soon_threadsafe(_deliver, [future for _, future in batch], outcomes)
             if ended:

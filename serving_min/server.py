@@ -74,6 +74,7 @@ def configured(app: Starlette, *, lifespan: bool) -> uvicorn.Config:
         log_config=None,  # the process's own: see serving_min.logs
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody here asks where a request came from
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
     )
@@ -93,7 +94,8 @@ class Serving(uvicorn.Server):
     def __init__(self, shop: Shop, where: str, admin: socket.socket | None) -> None:
         super().__init__(configured(create_app(shop), lifespan=True))
         self.shop, self.where, self.admin = shop, where, admin
-        self._beside = Beside(configured(create_admin_app(shop), lifespan=False))
+        self._private = admin is not None and admin.family == socket.AF_UNIX  # the supervisor's, which has guards
+        self._beside = Beside(configured(create_admin_app(shop, guarded=not self._private), lifespan=False))
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -121,9 +123,7 @@ class Serving(uvicorn.Server):
     def _say(self) -> None:
         """Which bundle answers, and where."""
         bundle, where = self.shop.engine.bundle, self.where
-        operators = (
-            f", for operators at {address(self.admin)}" if self.admin and self.admin.family != socket.AF_UNIX else ""
-        )
+        operators = f", for operators at {address(self.admin)}" if self.admin and not self._private else ""
         name = f"{bundle.manifest.name} {bundle.manifest.version}"
         sys.stdout.write(f"{name}: {len(bundle.items):,} items at {where} (see {where}/docs){operators}\n")
         sys.stdout.flush()

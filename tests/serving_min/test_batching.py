@@ -95,3 +95,22 @@ def test_begin_is_called_once_in_the_thread_that_answers() -> None:
         return answers
 
     assert asyncio.run(run()) == begun * 2
+
+
+def test_more_than_a_batch_waits_only_if_it_is_not_for_long() -> None:
+    clock = iter(range(0, 1_000, 10))  # each batch takes ten seconds
+
+    async def run() -> list[int]:
+        batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, largest=2, patience=3, timer=lambda: next(clock))
+        batcher.start()
+        assert await batcher.submit(0) == 0
+        await batcher.stop()
+        waiting = [asyncio.create_task(batcher.submit(job)) for job in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="3 requests are waiting"):  # two seconds for each
+            await batcher.submit(9)
+        for task in waiting:
+            task.cancel()
+        return [batcher.waits]
+
+    assert asyncio.run(run()) == [3]

@@ -1,0 +1,80 @@
+"""The routes that are asked thousands of times a second, without what a framework does for all routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving_min.guard import EVENTS
+from serving_min.messages import Request
+from serving_min.shop import Shop
+from serving_min.wire import LARGEST_BODY, PROBLEMS, REQUEST_ID
+
+PREFIX = "/v1/"
+JSON = (b"content-type", b"application/json")
+
+
+class Quick:
+    """Middleware, the innermost: answers ``POST /v1/SURFACE`` as ``routes.recommend`` does, in a quarter of the time,
+    and leaves everything else to the routes behind it."""
+
+    def __init__(self, app: ASGIApp, shop: Shop) -> None:
+        self.app, self.shop = app, shop
+        self._decode = msgspec.json.Decoder(Request).decode
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        surface = path[len(PREFIX) :]
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "POST"
+            or not path.startswith(PREFIX)
+            or path == EVENTS
+            or surface not in self.shop.engine.bundle.surfaces
+        ):
+            await self.app(scope, receive, send)
+            return
+        try:
+            request = self._decode(await whole_body(receive))
+            if request.request_id is None:
+                request = replace(request, request_id=scope[REQUEST_ID])
+            else:
+                scope[REQUEST_ID] = request.request_id
+            given = await self.shop.answer(surface, request)
+        except Exception as error:
+            handler = _handler(error)
+            if handler is None:
+                raise
+            await handler(HttpRequest(scope, receive), error)(scope, receive, send)
+            return
+        body = given.body(request.request_id or "")
+        headers = [JSON, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def whole_body(receive: Receive) -> bytes:
+    """Raises HTTPException 413 as soon as more than 1 MiB has come in, ClientDisconnect when no more will come."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _handler(error: Exception) -> Callable[[Any, Any], Any] | None:
+    """What makes a response of an expected error; None for a bug."""
+    kinds = type(error).__mro__[: -len(Exception.__mro__)]
+    return next((PROBLEMS[kind] for kind in kinds if kind in PROBLEMS), None)
