@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,11 +19,14 @@ from serving_min.app import create_app
 from serving_min.bundle import Bundle
 from serving_min.drift import Reference, Spread
 from serving_min.engine import Engine
+from serving_min.erasure import Erasure, Forgotten
 from serving_min.errors import BundleError, StartError
 from serving_min.keys import hashed
 from serving_min.manifest import read_manifest
+from serving_min.routes.admin import create_admin_app
 from serving_min.settings import Settings
 from serving_min.shop import Shop
+from serving_min.visitors import Visitors
 from tests.serving_min.handmade import NOW, seal
 
 Serve = Callable[..., Any]
@@ -157,6 +161,34 @@ def test_a_user_can_see_what_is_kept_and_be_forgotten(serve: Serve, tmp_path: Pa
     assert deeds[0]["user"] == deeds[1]["user"] != deeds[3]["user"]
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"ann" not in everything
+
+
+def test_while_the_state_store_is_away_nobody_is_half_forgotten(serve: Serve, tmp_path: Path) -> None:
+    with serve(state={"redis": "redis://127.0.0.1:1/0"}, log={"folder": str(tmp_path)}) as client:
+        event = {"id": "1", "user": "ann", "item": "A", "event": "view"}
+        assert client.post("/v1/events", json={"events": [event]}).json()["accepted"] == 1
+        refused = client.delete("/v1/users/ann")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert len(client.get("/v1/users/ann/export").json()["log"]["events"]) == 1
+
+
+def test_what_was_derived_from_a_user_goes_too_and_the_process_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    forgotten: list[str] = []
+    erasure = Erasure(Visitors(), clock=lambda: NOW, forgotten=lambda: forgotten.append("cache"))
+    assert asyncio.run(erasure.forget("ann", "boss")) == Forgotten(0, 0, 0)
+    assert forgotten == ["cache"]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("by boss"), "where no file is named, the audit is in the log"
+    assert "ann" not in record.getMessage()
+
+
+def test_operators_have_keys_too(bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = 'keys = [{{name="{0}", sha256="{1}", roles=["{0}"]}}]'.format
+    for role, status in (("read", 403), ("admin", 200)):
+        monkeypatch.setenv("SERVING_KEYS", entry(role, hashed("k")))
+        client = TestClient(create_admin_app(Shop(Engine(Bundle.load(bundles["static"])))))
+        assert client.get("/admin/fleet").status_code == 401
+        assert client.get("/admin/fleet", headers={"Authorization": "Bearer k"}).status_code == status
 
 
 def test_pages_of_other_origins_may_ask_where_they_are_listed(serve: Serve) -> None:
