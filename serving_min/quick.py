@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving_min.guard import EVENTS
@@ -27,6 +28,7 @@ class Quick:
 
     def __init__(self, app: ASGIApp, shop: Shop) -> None:
         self.app, self.shop = app, shop
+        self.route = Route(f"{PREFIX}{{surface}}", self)  # as the access log calls it
         self._decode = msgspec.json.Decoder(Request).decode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +43,7 @@ class Quick:
         ):
             await self.app(scope, receive, send)
             return
+        scope["route"] = self.route
         try:
             request = self._decode(await whole_body(receive))
             if request.request_id is None:

@@ -191,6 +191,22 @@ def test_operators_have_keys_too(bundles: dict[str, Path], monkeypatch: pytest.M
         assert client.get("/admin/fleet", headers={"Authorization": "Bearer k"}).status_code == status
 
 
+def test_the_access_log_names_routes_and_no_users(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "serving_min.access")
+    with serve(logging={"access": 1.0}) as client:
+        client.post("/v1/recommend", json={"user_id": "ann"})
+        client.get("/v1/similar/A")
+        client.get("/v1/users/ann/export")
+        client.post("/v1/ann")
+    said = [record.getMessage().split() for record in caplog.records if record.name == "serving_min.access"]
+    assert [line[1:3] for line in said] == [
+        ["/v1/{surface}", "200"],
+        ["/v1/{surface}/{item_id:id}", "200"],
+        ["/v1/users/{user:id}/export", "200"],
+        ["/v1/{surface}", "422"],
+    ]
+
+
 def test_pages_of_other_origins_may_ask_where_they_are_listed(serve: Serve) -> None:
     asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     with serve() as client:

@@ -1,8 +1,9 @@
 """What counting, keeping and guarding add to a request, in CPU time of one thread.
 
-    python -m experiments.benchmarks.serving.operations BUNDLE [--repeats 3000]
+    python -m experiments.benchmarks.serving.operations BUNDLE [--repeats 500]
 
-The requests are the bundle's golden ones. Each part is called alone, in a loop.
+Writes reports/benchmarks/operations.json. The requests are the bundle's golden ones; each part is called alone, in a
+loop. Keys are made only where answers are kept, or of requests of few events.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from experiments.benchmarks import peers
 from serving_min.asks import Asked
 from serving_min.cache import Cache, CacheSettings
 from serving_min.engine import Engine
@@ -29,8 +31,9 @@ from serving_min.messages import Golden, Request
 from serving_min.observation import Observation
 from serving_min.verification import verified
 
+REPORT = Path(__file__).resolve().parents[3] / "reports/benchmarks/operations.json"
 SECRET = "a secret of this benchmark"
-ROUNDS = 9
+ROUNDS = 40
 STAGES = 7  # laps of a vector bundle
 
 
@@ -125,7 +128,7 @@ def measure(folder: Path, repeats: int) -> dict[str, float]:
         "cache: kept": measured.awaited(lambda n: kept.get(keys[n % size], lambda: give(n))),
         "cache: off, nobody else asks the same": measured.awaited(lambda n: never.get(keys[n % size], lambda: give(n))),
         "key of ten checked, with a rate": measured.awaited(lambda _: guard(dict(scope), app, app)),
-        "page of metrics": Measured(50).plain(lambda _: observation.exposition.page("")),
+        "page of metrics": Measured(5).plain(lambda _: observation.exposition.page("")),
     }
 
 
@@ -139,10 +142,19 @@ def _in_company(observation: Observation, one: tuple[Answered, Asked, Given, byt
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--repeats", type=int, default=3_000)
+    parser.add_argument("--repeats", type=int, default=500)
+    parser.add_argument("--report", type=Path, default=REPORT)
     given = parser.parse_args()
     microseconds = {name: round(value, 2) for name, value in measure(given.bundle, given.repeats).items()}
-    print(json.dumps(microseconds, indent=2))
+    histories = [len(asked.request.history) for asked in requests_of(given.bundle)]
+    report = {
+        "CPU microseconds": microseconds,
+        "events in a history, median": sorted(histories)[len(histories) // 2],
+        "machine": peers.machine(),
+        "versions": peers.versions(("msgspec", "numpy", "prometheus_client")),
+    }
+    given.report.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":
