@@ -15,10 +15,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving_min.doors import DoorSettings, doors
+from serving_min.keys import Keys
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
-PASSED_ON = ("authorization", "content-type", "x-request-id")
+PASSED_ON = ("content-type", "x-request-id")
 HELD_IN_MEMORY = ("PUT", "/admin/fleet")
 INSTEAD = {"/admin/items": "/admin/items/refresh"}  # asked of all but the first, which has written down what changes
 
@@ -59,8 +61,9 @@ class Forwarder:
             self._latest = Asked(method, path, headers, body)
         return replies
 
-    def app(self) -> Starlette:
-        """Any route: the workers' answers as ``{"workers": […]}``, or that of the one that refused."""
+    def app(self, settings: DoorSettings) -> Starlette:
+        """Any route: the workers' answers as ``{"workers": […]}``, or that of the one that refused. Raises StartError
+        for keys that cannot be read."""
 
         async def ask(http: HttpRequest) -> Response:
             headers = {name: http.headers[name] for name in PASSED_ON if name in http.headers}
@@ -74,7 +77,11 @@ class Forwarder:
             return json_response({"workers": [msgspec.Raw(reply.body) for reply in replies]})
 
         methods = ["GET", "POST", "PUT", "DELETE"]
-        return Starlette(routes=[Route("/{path:path}", ask, methods=methods)], exception_handlers=PROBLEMS)
+        return Starlette(
+            routes=[Route("/{path:path}", ask, methods=methods)],
+            middleware=doors(settings, Keys.read(settings.keys), []),
+            exception_handlers=PROBLEMS,
+        )
 
 
 def _ask(door: Path, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from serving_min.doors import DoorSettings
 from serving_min.errors import StartError
 from serving_min.listening import address
 from serving_min.releases import Registry
@@ -50,28 +51,30 @@ def supervise(path: Path, settings: Settings, listener: socket.socket, admin: so
             Worker(number, path, settings, address(listener), folder / str(number))
             for number in range(settings.workers)
         ]
-        asyncio.run(Supervisor(workers, listener, admin).run())
+        asyncio.run(Supervisor(workers, settings.doors, listener, admin).run())
 
 
 class Supervisor:
-    def __init__(self, workers: list[Worker], listener: socket.socket, admin: socket.socket | None) -> None:
+    def __init__(
+        self, workers: list[Worker], doors: DoorSettings, listener: socket.socket, admin: socket.socket | None
+    ) -> None:
         self.workers, self.where, self.admin = workers, address(listener), admin
         self.dispatcher = Dispatcher(listener, [worker.channel for worker in workers])
         self.forwarder = Forwarder([worker.door for worker in workers])
+        self._operators = Beside(configured(self.forwarder.app(doors), lifespan=False))
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         loop, told = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.set)
-        operators = Beside(configured(self.forwarder.app(), lifespan=False))
         serving = None
         try:
             ready = await asyncio.gather(*(worker.start() for worker in self.workers))
             if None in ready:
                 raise StartError("a worker could not start; the line above says why")
             if self.admin is not None:
-                serving = loop.create_task(operators.serve([self.admin]))
+                serving = loop.create_task(self._operators.serve([self.admin]))
             self.dispatcher.open.update(worker.number for worker in self.workers)
             self.dispatcher.start()
             keeping = [loop.create_task(self._keep(worker)) for worker in self.workers]
@@ -82,7 +85,7 @@ class Supervisor:
             for task in keeping:
                 task.cancel()
         finally:
-            operators.should_exit = True
+            self._operators.should_exit = True
             await self._drain()
             if serving is not None:
                 await serving

@@ -15,11 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serving_min.keys import hashed
 from serving_min.releases import Registry
 from tests.serving_min.process import ROOT, Running, command, running
 from tests.serving_min.state.stores import RedisServer
 
 NO_REDIS = "redis://127.0.0.1:1/0"  # requests without a user need none
+
+BODY = {"history": ["A"], "k": 2}
 
 
 def workers_of(supervisor: int) -> list[int]:
@@ -42,8 +45,9 @@ def operators(server: Running) -> str:
 class Load:
     """Clients that open a connection for each request, so that what fails was in somebody's hands."""
 
-    def __init__(self, address: str, clients: int = 4) -> None:
+    def __init__(self, address: str, clients: int = 4, key: str = "") -> None:
         self.address, self.over = address, False
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.answered = 0
         self.failed: list[str] = []
         self.models: set[str] = set()
@@ -52,7 +56,7 @@ class Load:
     def _ask(self) -> None:
         while not self.over:
             try:
-                response = httpx.post(f"{self.address}/v1/recommend", json={"history": ["A"], "k": 2})
+                response = httpx.post(f"{self.address}/v1/recommend", json=BODY, headers=self.headers)
                 self.models.add(response.raise_for_status().json()["model"])
                 self.answered += 1
             except httpx.HTTPError as error:
@@ -114,11 +118,19 @@ def test_a_worker_that_is_killed_under_load_takes_only_what_it_held(bundles: dic
 def test_reload_reaches_all_workers_and_fails_nobody(tmp_path: Path, bundles: dict[str, Path]) -> None:
     registry = Registry(tmp_path / "registry")
     registry.promote(bundles["vector"])
-    with two(registry.folder) as server:
+    (tmp_path / "keys.toml").write_text(
+        f"""[[keys]]\nname = "ann"\nsha256 = "{hashed("secret")}"\nroles = ["admin"]\n"""
+        f"""[[keys]]\nname = "shop"\nsha256 = "{hashed("open")}"\nroles = ["read"]\n"""
+    )
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[doors]\nkeys = "{tmp_path / "keys.toml"}"\n')
+    admin = {"Authorization": "Bearer secret"}
+    with two(registry.folder, "--settings", settings) as server:
         assert "test-vector 1: 6 items at" in server.ready
-        with Load(server.address) as load:
+        with Load(server.address, key="open") as load:
             registry.promote(bundles["neighbours"])
-            reloaded = httpx.post(f"{operators(server)}/admin/reload", timeout=30)
+            assert httpx.post(f"{operators(server)}/admin/reload").status_code == 401
+            reloaded = httpx.post(f"{operators(server)}/admin/reload", headers=admin, timeout=30)
             assert reloaded.json() == {"workers": [{"name": "test-neighbours", "version": "1"}] * 2}
             registry.promote(bundles["static"])
             server.process.send_signal(signal.SIGHUP)
@@ -128,7 +140,7 @@ def test_reload_reaches_all_workers_and_fails_nobody(tmp_path: Path, bundles: di
             time.sleep(0.3)
         assert (load.failed, load.models) == ([], {"test-static"})
         (tmp_path / "registry" / "releases.jsonl").write_text("{}\n")
-        refused = httpx.post(f"{operators(server)}/admin/reload")
+        refused = httpx.post(f"{operators(server)}/admin/reload", headers=admin)
         assert refused.status_code == 409
         assert "refused, nothing has changed: " in refused.json()["error"]
         assert server.terminate() == 0
