@@ -102,9 +102,10 @@ class Drift:
     def _measure(self) -> Drifted:
         there = self._codes != NOTHING
         codes = self._codes[there]
+        known = codes[codes < len(self.popularity)]  # items may have come since
         return Drifted(
             self.reference.scores.stability(self._scores[there]),
-            self.reference.popularity.stability(self.popularity[codes]),
+            self.reference.popularity.stability(self.popularity[known]),
             len(np.unique(codes)) / max(1, self.reference.distinct),
             self.reference.lists,
         )

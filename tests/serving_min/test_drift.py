@@ -54,6 +54,19 @@ def test_the_window_slides_and_waits_until_it_is_full() -> None:
     assert (measured.scores > 1, measured.popularity > 1, measured.coverage) == (True, True, 0.25)
 
 
+def test_items_that_came_later_have_no_popularity() -> None:
+    reference = Reference(2, 1, Spread((1.0,), (0.5, 0.5)), Spread((5.0,), (0.5, 0.5)), distinct=2)
+    drift = Drift(reference, np.array([4, 6], np.float32))
+    drift.saw(np.array([0, 1], np.int32), np.array([0, 2], np.float32))
+    before = drift.measure()
+    drift.saw(np.array([1, 7], np.int32), np.array([0, 2], np.float32))
+    after = drift.measure()
+    assert before is not None
+    assert after is not None
+    assert (before.popularity, before.coverage) == (0, 1)
+    assert (after.popularity > 1, after.coverage) == (True, 1)
+
+
 def test_a_spread_that_cannot_be() -> None:
     for edges, shares in (((1.0,), (1.0,)), ((2.0, 1.0), (0.2, 0.2, 0.6)), ((1.0, 1.0), (0.2, 0.2, 0.6))):
         with pytest.raises(ValueError, match="ascending"):
