@@ -70,6 +70,21 @@ def shop(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="module")
+def own(folder: Path) -> Shop:
+    """One whose items change."""
+    return Shop(Engine(Bundle.load(folder)))
+
+
+@pytest.fixture(scope="module")
+def operators(own: Shop) -> Iterator[TestClient]:
+    with (
+        TestClient(create_app(own)),
+        TestClient(create_admin_app(own), raise_server_exceptions=False) as operators,
+    ):
+        yield operators
+
+
+@pytest.fixture(scope="module")
 def client(shop: Shop) -> Iterator[TestClient]:
     with TestClient(create_app(shop), raise_server_exceptions=False) as client:
         yield client
@@ -115,6 +130,34 @@ def test_any_body_at_all(client: TestClient, path: str, body: bytes, header: str
     response = client.post(path, content=body, headers={"Content-Type": header})
     assert response.status_code in (200, 404, 422)
     assert isinstance(response.json(), dict)
+
+
+numbers = st.none() | st.floats(width=32) | st.integers(-5, 5)
+entries = st.fixed_dictionaries(
+    {"id": st.sampled_from("ABXYZ") | st.text(max_size=4)},
+    optional={
+        **dict.fromkeys(("title", "text", "category", "brand", "market"), st.text(max_size=9)),
+        **dict.fromkeys(("price", "min_age", "margin", "stock", "available_from"), numbers),
+        **dict.fromkeys(("text_vector", "image_vector"), st.lists(st.floats(width=32), max_size=3)),
+    },
+)
+some_ids = st.lists(st.sampled_from("ABCXYZ") | st.text(max_size=4), max_size=4)
+said = st.fixed_dictionaries({}, optional={"items": st.lists(entries, max_size=3), "hide": some_ids, "show": some_ids})
+
+
+@SOME
+@given(
+    route=st.sampled_from([("POST", "/admin/items"), ("PUT", "/admin/fleet"), ("POST", "/admin/items/refresh")]),
+    body=said.map(lambda value: json.dumps(value).encode()) | anything.map(lambda value: json.dumps(value).encode()),
+)
+def test_whatever_operators_say_people_are_answered(
+    operators: TestClient, own: Shop, route: tuple[str, str], body: bytes
+) -> None:
+    response = operators.request(*route, content=body)
+    assert response.status_code in (200, 409, 422)
+    asked = Request(history=["A", "X"], item="A", items=["A", "X"], cart=["B"], liked=Liked(["A"]))
+    for surface in own.engine.bundle.surfaces:
+        assert own.engine.recommend([asked], surface)[0].surface == surface
 
 
 @SOME
