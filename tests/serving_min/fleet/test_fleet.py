@@ -81,8 +81,7 @@ def test_a_user_is_always_answered_by_the_same_bundle_and_shares_hold(engine: Ki
     fleet = with_others(engine, Other("neighbours", "share", 0.25), Other("static", "share", 0.25))
 
     async def scenario() -> None:
-        answers = [await asyncio.gather(*(ask(fleet, f"u{n}") for n in range(400))) for _ in range(2)]
-        models = [[answer.model for answer in each] for each in answers]
+        models = [[(await ask(fleet, f"u{n}")).model for n in range(400)] for _ in range(2)]
         assert models[0] == models[1]
         counts = Counter(models[0])
         assert counts == Counter(
