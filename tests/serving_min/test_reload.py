@@ -33,6 +33,7 @@ class Load:
                     self.models.append(response.raise_for_status().json()["model"])
                 except httpx.HTTPError as error:
                     self.failed.append(str(error))
+                time.sleep(0.005)
 
     @contextmanager
     def running(self, clients: int = 4) -> Iterator[None]:

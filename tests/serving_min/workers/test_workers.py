@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
@@ -22,7 +24,7 @@ from tests.serving_min.state.stores import RedisServer
 
 NO_REDIS = "redis://127.0.0.1:1/0"  # requests without a user need none
 
-BODY = {"history": ["A"], "k": 2}
+BODY = b'{"history": ["A"], "k": 2}'
 
 
 def workers_of(supervisor: int) -> list[int]:
@@ -55,12 +57,17 @@ class Load:
 
     def _ask(self) -> None:
         while not self.over:
+            connection = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=30)
             try:
-                response = httpx.post(f"{self.address}/v1/recommend", json=BODY, headers=self.headers)
-                self.models.add(response.raise_for_status().json()["model"])
+                connection.request("POST", "/v1/recommend", BODY, self.headers)
+                response = connection.getresponse()
+                self.models.add(json.loads(response.read())["model"])
                 self.answered += 1
-            except httpx.HTTPError as error:
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
                 self.failed.append(repr(error))
+            finally:
+                connection.close()
+            time.sleep(0.005)
 
     def __enter__(self) -> Load:
         for thread in self._threads:
