@@ -3,8 +3,8 @@
     python -m experiments.benchmarks.serving [--items 1000000] [--cache FOLDER] [--seconds 8]
 
 Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
-server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready, what the closed
-loop of 64 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many requests as it
+server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready, what the
+closed loop of 64 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
 can answer, the time after, idle connections; what a request costs and where. Of one also the peer in ``peer``.
 Everything goes to reports/benchmarks/serving.json, with machine and versions.
 """

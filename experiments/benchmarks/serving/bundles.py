@@ -9,6 +9,7 @@ it, of which the r-th is drawn in proportion to 1 / r, as sales are.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,13 +49,15 @@ class Trained:
 
 
 def train(cache: Path) -> Trained:
-    """Four epochs, kept in ``cache``."""
+    """Four epochs, once: kept in ``cache`` even if the code has changed since."""
     paths = [f"paths.prepared={cache}/prepared", f"paths.runs={cache}/runs"]
     config = pipeline.compose(["data=shop", "model=sasrec", "model.max_epochs=4", *paths])
     dataset = pipeline.prepare(config)
     split = pipeline.make_split(config, dataset)
-    run = pipeline.train(config, dataset, split)
-    return Trained(SASRec.load(run.folder / "model"), split.test)
+    kept = cache / "model"
+    if not kept.is_dir():
+        shutil.copytree(pipeline.train(config, dataset, split).folder / "model", kept)
+    return Trained(SASRec.load(kept), split.test)
 
 
 def variants(parents: Vectors, count: int) -> tuple[Vectors, NDArray[np.int32]]:
