@@ -19,8 +19,8 @@ BLOCK = 1 << 20  # rows that are looked at in one go
 class ItemVectors:
     """C rows of D numbers: float32, or 8 bits each, where n stands for ``steps[row] * scales[column] * n``.
 
-    A scale for each column and a step for each row leave half the error of one range for each column, and what is far
-    out is not cut off.
+    A scale for each column and a step for each row leave a third less error than one range for each column, and what is
+    far out is not cut off.
     """
 
     stored: NDArray[Any]  # [C, D] float32 or int8
