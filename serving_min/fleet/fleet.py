@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from serving_min.asks import Asked
 from serving_min.assortment.changes import Assortment, Changes
 from serving_min.assortment.keeper import Keeper, Receipt
@@ -26,36 +24,13 @@ from serving_min.fleet.health import Health
 from serving_min.fleet.settings import FleetSettings, Other
 from serving_min.fleet.shadow import Comparison
 from serving_min.fleet.shares import chosen, place
+from serving_min.fleet.status import Member, Status
 from serving_min.messages import Request
 from serving_min.releases import live_bundle
 from serving_min.verification import verified
 
 LOG = logging.getLogger(__name__)
 LIVE = "live"
-
-
-class Member(Struct, frozen=True, omit_defaults=True):
-    """A loaded bundle, as ``GET /admin/fleet`` shows it; ``slow`` and ``window`` are of the latest answers."""
-
-    role: str
-    share: float
-    name: str
-    version: str
-    answered: int
-    failed: int
-    slow: int
-    window: int
-    bundle: str = ""
-    compared: int = 0
-    same: int = 0
-    overlap: float | None = None
-
-
-class Status(Struct, frozen=True):
-    """``left`` says which canaries had to go, and why."""
-
-    members: list[Member]
-    left: list[str]
 
 
 @dataclass
