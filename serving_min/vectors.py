@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,7 @@ class Vectors:
 
     def _inputs(self, queries: Queries) -> dict[str, NDArray[Any]]:
         """What the encoder looks at of each event, [N]."""
-        made = {
+        made: dict[str, Callable[[], NDArray[Any]]] = {
             "items": lambda: queries.items.astype(np.int64),
             "vectors": lambda: self.of(queries.items),
             "events": lambda: queries.events.astype(np.int64),

@@ -72,9 +72,7 @@ def check_parity(
         if exact and not equal.all():
             raise ParityError(_explain(model, case, expected, got, int(np.argmin(equal))))
         if model.kind == "vector" and not difference <= allowed:
-            raise ParityError(
-                f"{case.name}: scores differ by {difference:.2g} of the largest; allowed is {allowed:g}"
-            )
+            raise ParityError(f"{case.name}: scores differ by {difference:.2g} of the largest; allowed is {allowed:g}")
         asked, same = asked + len(equal), same + int(equal.sum())
         recalls.append(recall(expected, got))
         worst = max(worst, difference)

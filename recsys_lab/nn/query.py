@@ -15,8 +15,8 @@ class QueryModule(nn.Module):
     inputs: tuple[EncoderInput, ...]
 
     def over_vectors(self) -> QueryModule | None:
-        """The same graph without a table of items: it takes their ``vectors`` [B, T, D] as an input, zeros where padding
-        is. So a graph stays small however many items there are. None where it needs more than the served vectors.
+        """The same graph without a table of items: it takes their ``vectors`` [B, T, D] as an input, zeros for
+        padding. So a graph stays small however many items there are. None where it needs more than the served vectors.
         """
         return None
 

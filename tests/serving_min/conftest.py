@@ -44,9 +44,11 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's browser, without a window; tests that need it skip where it is not installed."""
+    """Debian's browser, without a window; tests that need it skip where it is not installed.
+
+    Of a module, since Playwright keeps an event loop running in this thread while it is open."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
