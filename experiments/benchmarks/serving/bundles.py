@@ -147,7 +147,7 @@ def write_peer(count: int, cache: Path) -> Path:
     if module is None:
         raise SystemExit("the encoder needs a table of items")
     example = (torch.zeros((1, 7), dtype=torch.int64), torch.zeros((1, 7, trained.model.width)))
-    length = torch.export.Dim("length", max=trained.model.max_history)
+    length = torch.export.Dim("length", max=trained.model.max_history - 1)  # all that torch finds a graph for
     with whole_folder(final) as folder:
         program = torch.export.export(module.eval(), example, dynamic_shapes=({1: length}, {1: length}))
         torch.export.save(program, folder / "encoder.pt2")

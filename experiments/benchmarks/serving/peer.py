@@ -44,7 +44,7 @@ def create_app(folder: Path) -> FastAPI:
 
     @app.post("/v1/recommend")
     def recommend(request: Request) -> Answer:
-        known = [codes[item] for item in request.history if item in codes][-50:]
+        known = [codes[item] for item in request.history if item in codes][-49:]
         history = torch.tensor([known])
         with torch.inference_mode():
             scores = model(history, vectors[history])[0] @ vectors.T
