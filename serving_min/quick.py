@@ -14,12 +14,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving_min.guard import EVENTS
-from serving_min.messages import Request
+from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
 from serving_min.wire import LARGEST_BODY, PROBLEMS, REQUEST_ID
 
 PREFIX = "/v1/"
 JSON = (b"content-type", b"application/json")
+REFUSAL = msgspec.json.encode(Problem("too many requests are waiting already; try again in a second"))
+REFUSED = [JSON, (b"content-length", str(len(REFUSAL)).encode()), (b"retry-after", b"1")]
 
 
 class Quick:
@@ -44,6 +46,10 @@ class Quick:
             await self.app(scope, receive, send)
             return
         scope["route"] = self.route
+        if self.shop.busy:  # before anything is read, since what is refused must cost little
+            await send({"type": "http.response.start", "status": 503, "headers": REFUSED})
+            await send({"type": "http.response.body", "body": REFUSAL})
+            return
         try:
             request = self._decode(await whole_body(receive))
             if request.request_id is None:
