@@ -104,9 +104,6 @@ def compared(here: list[dict[str, Any]], there: list[dict[str, Any]]) -> dict[st
             "users_per_second_by_users_at_once": {users: round(USERS / each) for users, each in batches.items()},
         },
         "times_as_fast": {users: round(each / total, 1) for users, each in batches.items()},
-        "times_as_fast_from_vectors": {
-            users: round((each - vectors[users]) / (total - steps["vectors"]), 1) for users, each in batches.items()
-        },
     }
 
 
