@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving_min.guard import EVENTS
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
-from serving_min.wire import LARGEST_BODY, PROBLEMS, REQUEST_ID
+from serving_min.wire import PROBLEMS, REQUEST_ID, read_body
 
 PREFIX = "/v1/"
 JSON = (b"content-type", b"application/json")
@@ -51,7 +49,7 @@ class Quick:
             await send({"type": "http.response.body", "body": REFUSAL})
             return
         try:
-            request = self._decode(await whole_body(receive))
+            request = self._decode(await read_body(receive))
             if request.request_id is None:
                 request = replace(request, request_id=scope[REQUEST_ID])
             else:
@@ -67,20 +65,6 @@ class Quick:
         headers = [JSON, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-
-async def whole_body(receive: Receive) -> bytes:
-    """Raises HTTPException 413 as soon as more than 1 MiB has come in, ClientDisconnect when no more will come."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
-        if not message.get("more_body"):
-            return bytes(body)
 
 
 def _handler(error: Exception) -> Callable[[Any, Any], Any] | None:

@@ -50,14 +50,18 @@ class Id(Convertor[str]):
 register_url_convertor("id", Id())
 
 
-async def read_body(request: Request) -> bytes:
-    """Raises HTTPException 413 as soon as more than 1 MiB has come in."""
+async def read_body(receive: Receive) -> bytes:
+    """Raises HTTPException 413 as soon as more than 1 MiB has come in, ClientDisconnect when no more will come."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > LARGEST_BODY:
             raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes")
-    return bytes(body)
+        if not message.get("more_body"):
+            return bytes(body)
 
 
 def take_request_id(request: Request, given: str | None = None) -> str:

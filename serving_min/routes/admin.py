@@ -33,11 +33,11 @@ def routes(shop: Shop) -> list[Route]:
         return json_response(shop.fleet.status())
 
     async def change(http: HttpRequest) -> Response:
-        await shop.fleet.change(settings_of.decode(await read_body(http)))
+        await shop.fleet.change(settings_of.decode(await read_body(http.receive)))
         return json_response(shop.fleet.status())
 
     async def tell(http: HttpRequest) -> Response:
-        return json_response(await shop.fleet.tell(changes_of.decode(await read_body(http))))
+        return json_response(await shop.fleet.tell(changes_of.decode(await read_body(http.receive))))
 
     async def refresh(_: HttpRequest) -> Response:
         return json_response(await shop.fleet.refresh())

@@ -21,7 +21,8 @@ def routes(shop: Shop) -> list[Route]:
     script = files("serving_min").joinpath("tracker.js").read_bytes()
 
     async def events(http: HttpRequest) -> Response:
-        batch = decoder.decode(await read_body(http))  # as text/plain too: sendBeacon cannot send anything else unasked
+        # as text/plain too: sendBeacon cannot send anything else unasked
+        batch = decoder.decode(await read_body(http.receive))
         return json_response(await shop.report(batch))
 
     async def tracker(_: HttpRequest) -> Response:

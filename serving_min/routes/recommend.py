@@ -23,7 +23,7 @@ def routes(shop: Shop) -> list[Route]:
     keep = f"public, max-age={shop.settings.cache.public}"
 
     async def ask(http: HttpRequest) -> Response:
-        request = decoder.decode(await read_body(http))
+        request = decoder.decode(await read_body(http.receive))
         request = replace(request, request_id=take_request_id(http, request.request_id))
         given = await shop.answer(http.path_params["surface"], request)
         return json_response(given.body(request.request_id or ""))

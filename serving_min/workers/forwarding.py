@@ -69,7 +69,7 @@ class Forwarder:
             headers = {name: http.headers[name] for name in PASSED_ON if name in http.headers}
             path = http.url.path + (f"?{http.url.query}" if http.url.query else "")
             try:
-                replies = await self.forward(http.method, path, headers, await read_body(http))
+                replies = await self.forward(http.method, path, headers, await read_body(http.receive))
             except OSError as error:
                 return problem(503, f"a worker does not answer: {error}", **{"Retry-After": "1"})
             if replies[-1].status >= 400:
