@@ -66,20 +66,21 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     request = asked.request
     codes = items.codes
     history = read_history(request, codes, vocabulary, now)
-    nothing = KnownHistory([], [], [], now, history.attributes, [], [])
+    nothing = KnownHistory([], None, None, now, history.attributes, [], [])
     item = replace_items(history, [request.item], codes) if request.item else nothing
     cart = replace_items(history, request.cart, codes) if request.cart else nothing
     histories = {"history": history, "item": item, "cart": cart}
     given = {codes[item]: score for item, score in request.given.items() if item in codes} if request.items else {}
     among = _among(surface, given, history, bool(request.items))
-    barred = {codes[excluded] for excluded in request.exclude if excluded in codes}
+    barred = [codes[excluded] for excluded in request.exclude if excluded in codes]
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
-        barred.update(item.items, cart.items)
+        barred += item.items
+        barred += cart.items
     exclude = surface.seen == "exclude" or (surface.seen == "policy" and not keep)
     if request.exclude_seen if request.exclude_seen is not None else exclude:
-        barred.update(history.items)
+        barred += history.items
     allowed = items.allowed(request.filters, now)
-    bounds = Bounds(request.wanted, _codes(barred), allowed, among)
+    bounds = Bounds(request.wanted, np.array(barred, np.int32), allowed, among)
     return Ask(asked, surface, now, histories, given, bounds, look=bounds)
 
 
@@ -87,9 +88,7 @@ def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str,
     """The same user, as if the history were these items, of the first kind and just now."""
     known = [codes[item] for item in ids if item in codes]
     unknown = [item for item in ids if item not in codes]
-    return KnownHistory(
-        known, [0] * len(known), [history.now] * len(known), history.now, history.attributes, unknown, []
-    )
+    return KnownHistory(known, None, None, history.now, history.attributes, unknown, [])
 
 
 def with_likes(request: Request, items: Items, popularity: Popularity) -> Request:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 from msgspec import Struct
@@ -29,7 +30,7 @@ from serving_min.retrieval import Findings, Retrieval
 from serving_min.sources import sources
 from serving_min.surfaces import MODEL, RECOMMEND
 
-NO_CODES = np.zeros(0, np.int32)
+NO_CODES, NO_SCORES = np.zeros(0, np.int32), np.zeros(0, np.float32)
 CERTAIN = np.ones(MOST_ITEMS)
 MOST_PLACES = 22  # the greatest power of ten that is exact
 
@@ -100,8 +101,9 @@ class Engine:
         found = self.retrieval.find(asks)
         lap("retrieve")
         made = [self._made(ask, findings) for ask, findings in zip(asks, found, strict=True)]
-        scores = iter(in_six_digits(np.concatenate([one.ranked.scores for one in made])).tolist() if made else ())
-        served = [self._served(one, scores) for one in made]
+        scores = in_six_digits(np.concatenate([NO_SCORES, *(one.ranked.scores for one in made)])).tolist()
+        ends = accumulate(len(one.ranked) for one in made)
+        served = [self._served(one, scores[end - len(one.ranked) : end]) for one, end in zip(made, ends, strict=True)]
         lap("rerank")
         return served
 
@@ -173,12 +175,13 @@ class Engine:
             )
         return Made(ask, found, ranked, findings.failure or silence or silent)
 
-    def _served(self, made: Made, scores: Iterator[float]) -> Served:
-        """``scores`` are the list's, as they are to be shown, and those of the answers to come."""
-        ask, manifest, describe = made.ask, self.bundle.manifest, self.bundle.items.description
+    def _served(self, made: Made, scores: list[float]) -> Served:
+        """``scores`` are the list's, as they are to be shown."""
+        ask, manifest = made.ask, self.bundle.manifest
+        known = map(self.bundle.items.description, made.ranked.codes.tolist())
         shown = [
-            Recommendation(score=next(scores), reason=reason, **describe(code))
-            for code, reason in zip(made.ranked.codes.tolist(), made.ranked.reasons, strict=True)
+            Recommendation(item.id, score, reason, item.title, item.category, item.brand, item.price)
+            for item, score, reason in zip(known, scores, made.ranked.reasons, strict=True)
         ]
         answer = Answer(
             items=with_unknown(shown, ask, self.bundle.items.codes) if ask.request.items else shown,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,11 +15,12 @@ from serving_min.queries import Queries
 
 
 class KnownHistory(Struct, frozen=True):
-    """The events of a request that the model knows, oldest first, and what it does not know."""
+    """The events of a request that the model knows, oldest first, and what it does not know. Without ``events`` they
+    are of the model's first kind, without ``times`` they happened ``now``."""
 
     items: list[int]
-    events: list[int]
-    times: list[int]
+    events: list[int] | None
+    times: list[int] | None
     now: int
     attributes: list[int]
     unknown_items: list[str]
@@ -52,8 +54,7 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
         if UNKNOWN in items:
             strangers = [item for item, code in zip(ids, items, strict=True) if code == UNKNOWN]
             items = [code for code in items if code != UNKNOWN]
-        size = len(items)
-        return KnownHistory(items, [0] * size, [now] * size, now, attributes, _distinct(strangers), [])
+        return KnownHistory(items, None, None, now, attributes, _distinct(strangers), [])
     kinds = {name: code for code, name in enumerate(vocabulary.events)}
     events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
     if all(event.time is not None for event in events):
@@ -73,16 +74,22 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
 
 def to_queries(histories: Sequence[KnownHistory], vocabulary: Vocabulary) -> Queries:
     """One query for each history, in order."""
-    return Queries.from_histories(
+    events = times = None
+    if any(history.events is not None for history in histories):
+        events = [history.events or [0] * len(history.items) for history in histories]
+    if any(history.times is not None for history in histories):
+        times = [history.times or [history.now] * len(history.items) for history in histories]
+    queries = Queries.from_histories(
         [history.items for history in histories],
-        events=[history.events for history in histories],
-        times=[history.times for history in histories],
+        events=events,
+        times=times,
         now=[history.now for history in histories],
         attributes=np.array([history.attributes for history in histories], np.int32).reshape(
             len(histories), len(vocabulary.attributes)
         ),
         event_names=vocabulary.events,
     )
+    return queries if times is not None else dataclasses.replace(queries, times=np.repeat(queries.now, queries.lengths))
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from serving_min.errors import BundleError, RequestError
 from serving_min.item_codes import ItemCodes, check_slots, make_slots
 from serving_min.mapped import forget_pages, map_file
 from serving_min.masks import Masks
-from serving_min.messages import Filters, Request
+from serving_min.messages import Filters, Recommendation, Request
 from serving_min.texts import Texts, one_piece, valid
 
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
@@ -118,8 +118,8 @@ class Items:
             stock=_numbers(table, "stock", nan),
         )
 
-    def description(self, code: int) -> dict[str, Any]:
-        """The item's id and what is known of it, as the fields of ``Recommendation``; not to be written to."""
+    def description(self, code: int) -> Recommendation:
+        """What the shop shows of an item, without a score or a reason."""
         known = self._described.get(code)
         if known is None:
             if len(self._described) >= MOST_DESCRIBED:
@@ -127,18 +127,18 @@ class Items:
             known = self._described[code] = self._describe(code)
         return known
 
-    def _describe(self, code: int) -> dict[str, Any]:
+    def _describe(self, code: int) -> Recommendation:
         known = {
-            "id": self.ids.at(code),
             "title": self.titles and self.titles[code],
             "category": self.category and self.category.of(code),
             "brand": self.brand and self.brand.of(code),
             "price": None if self.price is None or not isfinite(self.price[code]) else float(self.price[code]),
         }
-        return {name: value for name, value in known.items() if value is not None}
+        fields: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
+        return Recommendation(self.ids.at(code), 0.0, "", **fields)
 
     @cached_property
-    def _described(self) -> dict[int, dict[str, Any]]:
+    def _described(self) -> dict[int, Recommendation]:
         return {}
 
     def check(self, filters: Filters) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import msgspec
+from msgspec import Struct
 
 from serving_min.asks import Asked
 from serving_min.batching import Batcher
@@ -20,8 +20,7 @@ from serving_min.laps import Batch, lap, timed
 BROKEN = ("the model failed", "the deadline has passed")  # answers that a sound bundle would not have given
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True, eq=False):
     """An answer, its JSON, the engine that gave it, and the batch in which it did."""
 
     served: Served
@@ -81,14 +80,13 @@ class Deployment:
         if not self._users:
             self._unused.set()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
         """It does not retire within this block."""
         self.hold()
-        try:
-            yield
-        finally:
-            self.release()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     async def stop(self) -> None:
         """End once nobody holds it any more and all is answered. Choose it for no more requests before."""
@@ -102,7 +100,6 @@ class Deployment:
 
     async def answer(self, asked: Asked) -> Answered:
         """Raises what ``Engine.check`` does, and BusyError; neither counts as an answer."""
-        self.engine.check(asked)
         began = self.timer()
         try:
             answered = await self._queue.submit(asked)

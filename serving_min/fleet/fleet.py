@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,16 +91,12 @@ class Fleet:
         await asyncio.gather(*self._tasks)
         await asyncio.gather(*(deployment.stop() for deployment in self._deployments()))
 
-    @contextmanager
-    def chosen(self, request: Request, surface: str) -> Iterator[Deployment]:
-        """Who answers this request; it stays loaded within the block. The same for all requests of a user, but where
-        it lacks the surface."""
+    def chosen(self, request: Request, surface: str) -> Deployment:
+        """Who answers this request: use it as a context manager, within which it stays loaded. The same for all
+        requests of a user, but where it lacks the surface."""
         name = LIVE if len(self._weights) == 1 else chosen(_key(request), self._weights)
         deployment = self.live if name == LIVE else self._others[name].deployment
-        if surface not in deployment.engine.bundle.surfaces:
-            deployment = self.live
-        with deployment.held():
-            yield deployment
+        return deployment if surface in deployment.engine.bundle.surfaces else self.live
 
     async def answer(self, deployment: Deployment, asked: Asked) -> Answered:
         """The answer of the one ``chosen``; where it fails, the live one's. Raises what ``Deployment.answer`` does."""
@@ -110,13 +105,14 @@ class Fleet:
         except Exception as error:
             if deployment is self.live:
                 raise
-            with self.live.held():
+            with self.live:
                 answered = await self.live.answer(asked)  # raises where the request itself is wrong
             if isinstance(error, ServingError):  # others count already
                 deployment.record(failed=True, seconds=0.0)
-        for companion in self._others.values():
-            self._follow(companion, asked, answered)
-        self._judge()
+        if self._others:
+            for companion in self._others.values():
+                self._follow(companion, asked, answered)
+            self._judge()
         return answered
 
     async def reload(self) -> Engine:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serving_min.rerank.facts import Facts
@@ -47,7 +47,7 @@ def _likeness(codes: Codes, others: Codes, facts: Facts) -> NDArray[np.float64]:
 
 def _words(code: int, facts: Facts) -> tuple[str | None, frozenset[str]]:
     known = facts.items.description(code)
-    return known.get("category"), frozenset(WORD.findall(known.get("title", "").lower()))
+    return known.category or None, frozenset(WORD.findall((known.title or "").lower()))
 
 
 def _in_common(one: tuple[str | None, frozenset[str]], other: tuple[str | None, frozenset[str]]) -> float:

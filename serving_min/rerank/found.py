@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from serving_min.rerank.lists import NOTHING, TopK
@@ -18,8 +18,7 @@ Mask = NDArray[np.bool_]
 MODEL, POPULAR, PINNED, NEW = "model", "popular", "pinned", "new"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """n distinct candidates of one query, in any order. Those ``filled`` come from the fallback: whatever
     their scores, they come after the others. ``reasons`` say who spoke for each."""
 
@@ -89,8 +88,7 @@ class Found:
         return np.lexsort((self.codes, -self.scores, self.filled))
 
 
-@dataclass(frozen=True)
-class Ranked:
+class Ranked(Struct, frozen=True):
     """The final list of one query, at most k items, first place first.
 
     ``propensity`` is the probability with which this item came to this place, given the places that were settled

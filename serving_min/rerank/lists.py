@@ -5,16 +5,14 @@ The lab's base model calls the same functions, so a list is the same offline and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 NOTHING = -1
 
 
-@dataclass(frozen=True)
-class TopK:
+class TopK(Struct, frozen=True):
     """Ranked lists for Q queries: best first, ``items`` -1 and ``scores`` -inf where there is none.
 
     ``filled`` marks the places that the model had no opinion on and the fallback filled;

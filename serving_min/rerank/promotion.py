@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serving_min.items import Items, Labels

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -83,7 +84,7 @@ def _visitors(path: Path, bundle: Bundle) -> list[Visitor]:
         if len(request.history) > 1 and request.liked == Liked():
             events = [Event(event) if isinstance(event, str) else event for event in request.history]
             known = [bundle.items.codes[event.item] for event in events if event.item in bundle.items.codes]
-            of = [bundle.items.description(code).get("category", "something") for code in known]
+            of = [bundle.items.description(code).category or "something" for code in known]
             latest = ", ".join(dict.fromkeys(reversed(of)))
             name = f"{len(visitors) + 1}: {len(events)} events, latest {latest[:40]}"
             visitors.setdefault(repr(events), Visitor(name, request.history))
@@ -96,9 +97,9 @@ def _found(bundle: Bundle, words: str) -> list[Recommendation]:
     found = []
     for code in range(min(len(bundle.items), LOOKED_AT)) if wanted else ():
         described = bundle.items.description(code)
-        text = f"{described.get('title', '')} {bundle.items.ids.at(code)}".lower()
+        text = f"{described.title or ''} {described.id}".lower()
         if all(word in text for word in wanted):
-            found.append(Recommendation(score=0.0, reason="found", **described))
+            found.append(replace(described, reason="found"))
             if len(found) == FOUND:
                 break
     return found
