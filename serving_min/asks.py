@@ -52,7 +52,7 @@ class Ask:
     @property
     def silence(self) -> Fallback | None:
         """Why the retrievers have nothing to answer from, if so."""
-        of = {asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular")}
+        of = {asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular", "segment")}
         spoken = [self.histories[name] for name in sorted(of)]
         if not spoken or any(history.items for history in spoken):
             return None
