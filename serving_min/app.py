@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 
 from serving_min.doors import doors
-from serving_min.quick import Quick
 from serving_min.routes import about, events, metrics, recommend, storefront, users
 from serving_min.shop import Shop
 from serving_min.wire import PROBLEMS
@@ -27,7 +25,7 @@ def create_app(shop: Shop) -> Starlette:
     groups = (storefront, about, metrics, users, events, recommend)  # the last takes any name under /v1
     return Starlette(
         routes=[route for group in groups for route in group.routes(shop)],
-        middleware=[*doors(shop.settings.doors, shop.keys, shop.observation.ended), Middleware(Quick, shop=shop)],
+        middleware=doors(shop.settings.doors, shop.gate, shop.observation.ended),
         exception_handlers=PROBLEMS,
         lifespan=lifespan,
     )

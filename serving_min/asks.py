@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from serving_min.bounds import Bounds, Codes
@@ -20,19 +19,17 @@ from serving_min.surfaces import Surface
 MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun;
     ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade."""
 
     request: Request
     surface: str
     until: float | None = None
-    dismissed: Mapping[str, float] = field(default_factory=dict)
+    dismissed: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True, eq=False):
     """``histories`` by what a retriever may be asked of; ``given`` are the request's items, as they
     came, and their scores. Retrievers look within ``look``, which is as wide as the rules want; the list is to
     be within ``bounds``."""
@@ -52,15 +49,14 @@ class Ask:
     @property
     def silence(self) -> Fallback | None:
         """Why the retrievers have nothing to answer from, if so."""
-        of = {asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular", "segment")}
-        spoken = [self.histories[name] for name in sorted(of)]
-        if not spoken or any(history.items for history in spoken):
+        of = [asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular", "segment")]
+        if not of or any(self.histories[name].items for name in of):
             return None
         if "history" in of:
             return self.histories["history"].silence
-        return "unknown item" if any(history.unknown_items for history in spoken) else "empty cart"
+        return "unknown item" if any(self.histories[name].unknown_items for name in of) else "empty cart"
 
-    @cached_property
+    @property
     def unknown_items(self) -> list[str]:
         return [*dict.fromkeys(item for history in self.histories.values() for item in history.unknown_items)]
 
@@ -70,14 +66,15 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     request = asked.request
     codes = items.codes
     history = read_history(request, codes, vocabulary, now)
-    histories = {"history": history}
-    for name, ids in (("item", [request.item] if request.item else []), ("cart", request.cart)):
-        histories[name] = replace_items(history, ids, codes)
+    nothing = KnownHistory([], [], [], now, history.attributes, [], [])
+    item = replace_items(history, [request.item], codes) if request.item else nothing
+    cart = replace_items(history, request.cart, codes) if request.cart else nothing
+    histories = {"history": history, "item": item, "cart": cart}
     given = {codes[item]: score for item, score in request.given.items() if item in codes} if request.items else {}
     among = _among(surface, given, history, bool(request.items))
-    barred = {codes[item] for item in request.exclude if item in codes}
+    barred = {codes[excluded] for excluded in request.exclude if excluded in codes}
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
-        barred.update(histories["item"].items, histories["cart"].items)
+        barred.update(item.items, cart.items)
     exclude = surface.seen == "exclude" or (surface.seen == "policy" and not keep)
     if request.exclude_seen if request.exclude_seen is not None else exclude:
         barred.update(history.items)
@@ -88,8 +85,6 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
 
 def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str, int]) -> KnownHistory:
     """The same user, as if the history were these items, of the first kind and just now."""
-    if not ids:
-        return KnownHistory([], [], [], history.now, history.attributes, [], [])
     known = [codes[item] for item in ids if item in codes]
     unknown = [item for item in ids if item not in codes]
     return KnownHistory(

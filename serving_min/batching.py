@@ -1,17 +1,20 @@
-"""Answers off the event loop, in batches that need no timer.
+"""Answers in batches that need no timer.
 
-One worker thread takes whatever has queued, while the next batch forms behind its back: alone,
-a request waits for nobody; under load, many share the cost of one hand-over. The queue is bounded in length and in
-time, since a request that waits too long is better refused at once.
+Whatever has queued while the last batch was made is the next one: alone, a request waits for nobody; under load, many
+share what a call costs. Batches are made in the event loop, between two looks at the network: on one core nothing
+is quicker, since a thread would wait for the interpreter's lock and the loop for the thread. Where an answer must not
+hold up others, because nobody needs it soon or it may be slow, ``apart`` makes them in a thread.
+
+The queue is bounded in length and in time, since a request that waits too long is better refused at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from serving_min.errors import BusyError
@@ -22,72 +25,101 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Job, Result]):
-    """Calls ``answer`` with at most ``largest`` jobs at a time, at most ``waiting`` in the queue, and not more than
-    one batch if by the pace of the latest ones they would wait ``patience`` seconds. ``begin`` is called once, in the
-    thread that answers."""
+    """Calls ``answer`` with at most ``largest`` jobs at a time, fewer if by the pace of the latest ones they would take
+    more than ``longest`` seconds. At most ``waiting`` are in the queue, and not more than one batch if they
+    would wait ``patience`` seconds. ``begin`` is called once, in the thread that answers."""
 
     def __init__(
         self,
         answer: Callable[[list[Job]], list[Result]],
         *,
         begin: Callable[[], None] = lambda: None,
-        largest: int = 32,
+        apart: bool = False,
+        largest: int = 16,
         waiting: int = 512,
+        longest: float = 0.01,
         patience: float = 0.025,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
-        self.patience, self.timer = patience, timer
+        self.longest, self.patience, self.timer = longest, patience, timer
         self._pace = 0.0  # seconds for a job, lately
-        self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name="batcher", daemon=True)
+        self._queue: deque[tuple[Job, asyncio.Future[Result]]] = deque()
+        self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
+        self._started = self._due = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def full(self) -> bool:
-        waits = self._queue.qsize()
+        waits = len(self._queue)
         return waits >= self.waiting or (waits > self.largest and waits * self._pace > self.patience)
 
     @property
     def waits(self) -> int:
         """How many jobs are in the queue."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     def start(self) -> None:
-        self._thread.start()
+        if self._thread is None:
+            self.begin()
+        else:
+            self._thread.submit(self.begin)
+        self._started = True
+        self._go_on()
 
     async def stop(self) -> None:
         """Answer what is queued, then end."""
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await self._idle.wait()
+        self._started = False
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.shutdown)
 
     async def submit(self, job: Job) -> Result:
         """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
         if self.full:
             raise BusyError(f"{self.waits} requests are waiting already; try again in a second")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.put((job, future))
+        self._queue.append((job, future))
+        self._idle.clear()
+        self._go_on()
         return await future
 
-    def _work(self) -> None:
-        self.begin()
-        while (first := self._queue.get()) is not None:
-            batch, ended = [first], False
-            while len(batch) < self.largest and not ended:
-                try:
-                    entry = self._queue.get_nowait()
-                except Empty:
-                    break
-                if entry is None:
-                    ended = True
-                else:
-                    batch.append(entry)
-            began = self.timer()
-            outcomes = self._outcomes([job for job, _ in batch])
-            self._pace += RECENT * ((self.timer() - began) / len(batch) - self._pace)
-            loop = batch[0][1].get_loop()
-            loop.call_soon_threadsafe(_deliver, [future for _, future in batch], outcomes)
-            if ended:
-                return
+    def _go_on(self) -> None:
+        """Make a batch of what has queued once the loop has looked at the network."""
+        if self._started and self._queue and not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        size = self.largest if self._pace <= 0 else max(1, min(self.largest, int(self.longest / self._pace)))
+        batch = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
+        jobs = [job for job, _ in batch]
+        if self._thread is None:
+            self._deliver(batch, self._timed(jobs))
+        else:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, jobs)
+            running.add_done_callback(lambda done: self._deliver(batch, done.result()))
+
+    def _deliver(self, batch: list[tuple[Job, asyncio.Future[Result]]], outcomes: list[Result | Exception]) -> None:
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future.done():  # the client has gone
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        self._due = False
+        if self._queue:
+            self._go_on()
+        else:
+            self._idle.set()
+
+    def _timed(self, jobs: list[Job]) -> list[Result | Exception]:
+        began = self.timer()
+        outcomes = self._outcomes(jobs)
+        self._pace += RECENT * ((self.timer() - began) / len(jobs) - self._pace)
+        return outcomes
 
     def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
         try:
@@ -96,13 +128,3 @@ class Batcher(Generic[Job, Result]):
             if len(jobs) == 1:
                 return [error]
             return [outcome for job in jobs for outcome in self._outcomes([job])]  # one bad job must not spoil the rest
-
-
-def _deliver(futures: list[asyncio.Future[Result]], outcomes: list[Result | Exception]) -> None:
-    for future, outcome in zip(futures, outcomes, strict=True):
-        if future.done():  # the client has gone
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)

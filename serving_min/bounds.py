@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serving_min.rerank import NOTHING, TopK
@@ -13,8 +13,7 @@ Codes = NDArray[np.int32]
 FEW = 100  # one item of so many allowed: to look for each of them is quicker than to ask all
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """At most ``k`` items, none of ``barred`` (item codes), all of them ``allowed`` [I] and ``among`` the
     item codes given, which ascend (None: any)."""
 

@@ -8,8 +8,7 @@ from msgspec import Meta, Struct
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from serving_min.guard import Guard
-from serving_min.keys import Keys
+from serving_min.guard import Gate, Guard
 from serving_min.wire import REQUEST_ID, Ended, RequestIds
 
 Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
@@ -26,7 +25,7 @@ class DoorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     audit: str | None = None
 
 
-def doors(settings: DoorSettings, keys: Keys | None, ended: list[Ended]) -> list[Middleware]:
+def doors(settings: DoorSettings, gate: Gate | None, ended: list[Ended]) -> list[Middleware]:
     """In the order in which a request meets them; ``ended`` as ``RequestIds`` tells them."""
     passed = [Middleware(RequestIds, ended=ended)]
     if settings.origins:
@@ -40,6 +39,6 @@ def doors(settings: DoorSettings, keys: Keys | None, ended: list[Ended]) -> list
                 max_age=ONE_HOUR,
             )
         )
-    if keys is not None:
-        passed.append(Middleware(Guard, keys=keys))
+    if gate is not None:
+        passed.append(Middleware(Guard, gate=gate))
     return passed

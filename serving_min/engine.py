@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serving_min.asks import Ask, Asked, understand, with_likes
@@ -16,10 +17,10 @@ from serving_min.errors import RequestError, UnknownSurfaceError
 from serving_min.fallbacks import Fallbacks
 from serving_min.joining import joined, with_unknown
 from serving_min.laps import lap
-from serving_min.messages import Answer, Fallback, Recommendation, Request
+from serving_min.messages import MOST_ITEMS, Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
-from serving_min.rerank import TopK, top_k
+from serving_min.rerank import NOTHING, TopK, top_k
 from serving_min.rerank.exploration import seed_of
 from serving_min.rerank.facts import Facts
 from serving_min.rerank.fading import faded
@@ -31,10 +32,20 @@ from serving_min.sources import sources
 from serving_min.surfaces import MODEL, RECOMMEND
 
 NO_CODES = np.zeros(0, np.int32)
+CERTAIN = np.ones(MOST_ITEMS)
+MOST_PLACES = 22  # the greatest power of ten that is exact
 
 
-@dataclass(frozen=True)
-class Served:
+class Made(Struct, frozen=True, eq=False):
+    """What an answer is to say."""
+
+    ask: Ask
+    found: Found
+    ranked: Ranked
+    fallback: Fallback | None
+
+
+class Served(Struct, frozen=True, eq=False):
     """An answer, and what only the server's own log should know of it: all candidates that were scored, and the
     places' propensities. The first of ``ranked`` are the answer's items."""
 
@@ -92,9 +103,11 @@ class Engine:
         lap("understand")
         found = self.retrieval.find(asks)
         lap("retrieve")
-        answers = [self._served(ask, findings) for ask, findings in zip(asks, found, strict=True)]
+        made = [self._made(ask, findings) for ask, findings in zip(asks, found, strict=True)]
+        scores = iter(in_six_digits(np.concatenate([one.ranked.scores for one in made])).tolist() if made else ())
+        served = [self._served(one, scores) for one in made]
         lap("rerank")
-        return answers
+        return served
 
     def rank(
         self,
@@ -137,17 +150,19 @@ class Engine:
         surface = self.bundle.surfaces[asked.surface]
         ask = understand(liking, surface, items, manifest.history, now=now, keep=not manifest.policy.exclude_seen)
         look = self.rerankers[asked.surface].asks(ask.bounds, now)
-        return replace(ask, look=replace(look, k=max(look.k, surface.rules.depth)) if asked.dismissed else look)
+        if asked.dismissed:
+            look = replace(look, k=max(look.k, surface.rules.depth))
+        return ask if look is ask.look else replace(ask, look=look)
 
-    def _served(self, ask: Ask, findings: Findings) -> Served:
+    def _made(self, ask: Ask, findings: Findings) -> Made:
         k, silence = ask.bounds.k, ask.silence
         found = self._found(ask, ask.look, findings)
         silent: Fallback | None = None
         if self.bundle.model is not None and ask.surface.retrievers and (not len(found) or found.filled[0]):
             silent = "the model has no opinion"
-        ranked = Ranked(found.codes[:k], found.scores[:k], found.filled[:k], [*found.reasons[:k]], np.ones(k))
-        if ask.asked.dismissed or not ask.surface.rules.idle:
-            reranker = self.rerankers[ask.asked.surface]
+        reranker = self.rerankers[ask.asked.surface]
+        ranked = Ranked(found.codes[:k], found.scores[:k], found.filled[:k], [*found.reasons[:k]], CERTAIN[:k])
+        if ask.asked.dismissed or not reranker.idle:
             codes = self.bundle.items.codes
             known = {codes[item]: share for item, share in ask.asked.dismissed.items() if item in codes}
             found = faded(found, known, reranker.facts)
@@ -160,18 +175,26 @@ class Engine:
                 history=np.array(ask.histories["history"].items, np.int32),
                 more=lambda bounds: self._again(ask, bounds),
             )
-        manifest = self.bundle.manifest
+        return Made(ask, found, ranked, findings.failure or silence or silent)
+
+    def _served(self, made: Made, scores: Iterator[float]) -> Served:
+        """``scores`` are the list's, as they are to be shown, and those of the answers to come."""
+        ask, manifest, describe = made.ask, self.bundle.manifest, self.bundle.items.description
+        shown = [
+            Recommendation(score=next(scores), reason=reason, **describe(code))
+            for code, reason in zip(made.ranked.codes.tolist(), made.ranked.reasons, strict=True)
+        ]
         answer = Answer(
-            items=self._shown(ranked, ask),
+            items=with_unknown(shown, ask, self.bundle.items.codes) if ask.request.items else shown,
             request_id=ask.request.request_id or "",
             surface=ask.asked.surface,
             model=manifest.name,
             model_version=manifest.version,
-            fallback=findings.failure or silence or silent,
+            fallback=made.fallback,
             unknown_items=ask.unknown_items,
             unknown_events=ask.histories["history"].unknown_events,
         )
-        return Served(answer, ask, found, ranked)
+        return Served(answer, ask, made.found, made.ranked)
 
     def _again(self, ask: Ask, bounds: Bounds) -> Found:
         """What one more look finds within other bounds."""
@@ -180,13 +203,21 @@ class Engine:
     def _found(self, ask: Ask, bounds: Bounds, findings: Findings) -> Found:
         """The retrievers' lists as one, best first, and the fallbacks behind."""
         best, reasons = joined(ask.surface, findings.lists, bounds.k)
+        if best.items[0, -1] != NOTHING:
+            return Found(best.items[0], best.scores[0], best.filled[0], reasons)
         best, reasons = self.fallbacks.filled(ask, bounds, best, reasons)
         return Found.of(best, 0, reasons)
 
-    def _shown(self, ranked: Ranked, ask: Ask) -> list[Recommendation]:
-        items = self.bundle.items
-        shown = [
-            Recommendation(score=float(f"{score:.6g}"), reason=reason, **items.description(code))
-            for code, score, reason in zip(ranked.codes.tolist(), ranked.scores.tolist(), ranked.reasons, strict=True)
-        ]
-        return with_unknown(shown, ask, items.codes) if ask.request.items else shown
+
+def in_six_digits(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The same numbers with six significant digits, so that the last bits, which differ between machines, do not show.
+
+    A whole number by a power of ten is the nearest that there is to the decimal, so it is printed with these digits.
+    """
+    exact = scores.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        places = 5 - np.floor(np.log10(np.abs(exact))).clip(-MOST_PLACES, MOST_PLACES)
+    power = 10.0 ** np.abs(places)
+    whole = np.rint(np.where(places < 0, exact / power, exact * power))
+    rounded: NDArray[np.float64] = np.where(places < 0, whole * power, whole / power)
+    return rounded

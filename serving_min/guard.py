@@ -1,10 +1,11 @@
-"""Middleware: nobody gets past without a key that may do what is asked, nor too often."""
+"""Nobody gets past without a key that may do what is asked, nor too often."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from math import ceil
+from typing import Self
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -30,25 +31,30 @@ def role_for(path: str) -> Role | None:
     return "events" if path == EVENTS else "read"
 
 
-class Guard:
-    """A key comes as ``Authorization: Bearer KEY``; beacons of a web page cannot send that, so ``/v1/events?key=KEY``
-    works too, for keys that may do nothing else. Without a (known) key 401, without the role 403, beyond the key's
-    rate 429 with ``Retry-After``."""
+class Gate:
+    """Who may pass. A key comes as ``Authorization: Bearer KEY``; beacons of a web page cannot send that, so
+    ``/v1/events?key=KEY`` works too, for keys that may do nothing else."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.app, self.keys = app, keys
+    def __init__(self, keys: Keys, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.keys = keys
         self._buckets = {
             key.name: Bucket(key.rate, key.burst or max(1.0, key.rate), clock=clock)
             for key in keys.keys
             if key.rate is not None
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        role = role_for(scope["path"]) if scope["type"] == "http" else None
-        refusal = None if role is None else self._refusal(scope, role)
-        await (self.app if refusal is None else refusal)(scope, receive, send)
+    @classmethod
+    def read(cls, path: str | None) -> Self | None:
+        """With the keys in a file, or in the environment; None where there are none. Raises what ``Keys.read`` does."""
+        keys = Keys.read(path)
+        return None if keys is None else cls(keys)
 
-    def _refusal(self, scope: Scope, role: Role) -> Response | None:
+    def refusal(self, scope: Scope) -> Response | None:
+        """None for who may pass, whose key's name the scope has then. Without a (known) key 401, without the role 403,
+        beyond the key's rate 429 with ``Retry-After``."""
+        role = role_for(scope["path"])
+        if role is None:
+            return None
         key = self._key(scope)
         if key is None:
             what = "give a key that this server knows: `Authorization: Bearer KEY`"
@@ -73,3 +79,14 @@ class Guard:
     def _wait(self, key: Key) -> float:
         bucket = self._buckets.get(key.name)
         return 0.0 if bucket is None else bucket.take()
+
+
+class Guard:
+    """Middleware: what the ``gate`` refuses gets no further."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self.app, self.gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self.gate.refusal(scope) if scope["type"] == "http" else None
+        await (self.app if refusal is None else refusal)(scope, receive, send)

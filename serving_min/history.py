@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
-from serving_min.item_codes import ItemCodes
+from serving_min.item_codes import UNKNOWN, ItemCodes
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Event, Fallback, Request
 from serving_min.queries import Queries
 
 
-@dataclass(frozen=True)
-class KnownHistory:
+class KnownHistory(Struct, frozen=True):
     """The events of a request that the model knows, oldest first, and what it does not know."""
 
     items: list[int]
@@ -49,9 +48,10 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
     ]
     ids = [entry for entry in request.history if isinstance(entry, str)]
     if len(ids) == len(request.history):  # the usual case, without an object for each event
-        found = codes.find(ids)
-        strangers = [item for item, code in zip(ids, found, strict=True) if code < 0]
-        items = [code for code in found if code >= 0] if strangers else found
+        items, strangers = codes.find(ids), []
+        if UNKNOWN in items:
+            strangers = [item for item, code in zip(ids, items, strict=True) if code == UNKNOWN]
+            items = [code for code in items if code != UNKNOWN]
         size = len(items)
         return KnownHistory(items, [0] * size, [now] * size, now, attributes, _distinct(strangers), [])
     kinds = {name: code for code, name in enumerate(vocabulary.events)}

@@ -7,7 +7,7 @@ slot is empty. The ids themselves stay in ``items.arrow``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -27,10 +27,10 @@ class ItemCodes(Mapping[str, int]):
         self.slots = slots.data
         self._known: dict[str, int] = {}
 
-    def find(self, ids: Iterable[str]) -> list[int]:
+    def find(self, ids: Sequence[str]) -> list[int]:
         """The code of each id, -1 where there is no such item."""
-        known = self._known
-        return [known[item] if item in known else self._find(item) for item in ids]
+        known = [*map(self._known.get, ids)]  # most were asked for before: no step of the interpreter for each
+        return [self._find(item) if code is None else code for item, code in zip(ids, known, strict=True)]
 
     def __getitem__(self, item: str) -> int:
         code = self._known.get(item, UNKNOWN)

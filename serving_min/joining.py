@@ -22,7 +22,7 @@ def joined(surface: Surface, lists: Lists, k: int) -> tuple[TopK, list[str]]:
     """The list [1, k], and for each of its items the source that spoke for it most."""
     names = [asked.source for asked in surface.retrievers]
     if len(names) <= 1:
-        best = lists.get(0, no_opinion(k))
+        best = lists[0] if 0 in lists else no_opinion(k)
         return best, names * best.present(0)
     silent = no_opinion(1)
     opinions = [Opinions.of(lists.get(place, silent)) for place in range(len(names))]

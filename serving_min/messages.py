@@ -29,7 +29,7 @@ Fallback = Literal[
 ]
 
 
-class Event(Struct, frozen=True, forbid_unknown_fields=True):
+class Event(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One thing the user did. Without ``event`` it counts as the model's first event kind,
     without ``time`` as done just now."""
 
@@ -119,7 +119,7 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
         return dict(reversed(dict(pairs).items()))
 
 
-class Recommendation(Struct, frozen=True):
+class Recommendation(Struct, frozen=True, gc=False):
     """An item; ``reason`` is the retriever that spoke for it most ("model", "trending", …), or "popular in category",
     "popular in segment" or "popular" for those that the fallback filled in, whose scores do not compare with the
     others. What the shop's catalogue does not say is left out."""

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from serving_min.engine import Engine
 from serving_min.errors import ServingError
 from serving_min.listening import address, listen
 from serving_min.messages import Request
+from serving_min.quick import Quick
 from serving_min.releases import live_bundle
 from serving_min.routes.admin import create_admin_app
 from serving_min.settings import Settings
@@ -64,12 +66,12 @@ def run(shop: Shop, listener: socket.socket, admin: socket.socket | None) -> Non
     Serving(shop, address(listener), admin).run(sockets=[listener])
 
 
-def configured(app: Starlette, *, lifespan: bool) -> uvicorn.Config:
+def configured(app: Starlette, *, lifespan: bool, protocol: Any = "httptools") -> uvicorn.Config:
     """How HTTP is spoken."""
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop, where it exists
-        http="httptools",
+        http=protocol,
         lifespan="on" if lifespan else "off",
         log_config=None,  # the process's own: see serving_min.logs
         access_log=False,
@@ -92,7 +94,7 @@ class Serving(uvicorn.Server):
     """A shop at the address ``where``, and at ``admin`` for operators; SIGHUP reloads its bundle."""
 
     def __init__(self, shop: Shop, where: str, admin: socket.socket | None) -> None:
-        super().__init__(configured(create_app(shop), lifespan=True))
+        super().__init__(configured(create_app(shop), lifespan=True, protocol=partial(Quick, shop)))
         self.shop, self.where, self.admin = shop, where, admin
         self._private = admin is not None and admin.family == socket.AF_UNIX  # the supervisor's, which has guards
         self._beside = Beside(configured(create_admin_app(shop, guarded=not self._private), lifespan=False))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from serving_min.asks import Asked
 from serving_min.assortment.keeper import Keeper
@@ -16,7 +17,7 @@ from serving_min.events import Batch, Receipt
 from serving_min.fleet.deployment import Deployment
 from serving_min.fleet.fleet import Fleet
 from serving_min.given import Fingerprints, Given, weigh
-from serving_min.keys import Keys
+from serving_min.guard import Gate
 from serving_min.messages import Request
 from serving_min.observation import Observation, gauges
 from serving_min.settings import Settings
@@ -42,7 +43,7 @@ class Shop:
         self.fleet = Fleet(engine, self.settings.fleet, path=path, waiting=waiting, timer=timer, keeper=keeper)
         state, log = self.settings.state.open(), self.settings.log.open()
         self.visitors = Visitors(state, log, salt=self.settings.salt, clock=engine.clock)
-        self.keys = Keys.read(self.settings.doors.keys)
+        self.gate = Gate.read(self.settings.doors.keys)
         self.cache: Cache[Given] = Cache(self.settings.cache, weigh)
         self.fingerprints = Fingerprints(kept=self.settings.cache.seconds > 0)
         audit = self.settings.doors.audit
@@ -74,8 +75,8 @@ class Shop:
         """Its ``body`` is the JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
         began = self.timer()
         asked = Asked(request, surface, began + self.settings.deadline)
-        self.engine.check(asked)
         with self.fleet.chosen(request, surface) as deployment:
+            deployment.engine.check(asked)
             if request.user_id is not None:
                 remembered = await self.visitors.remember(request, deployment.engine.bundle, surface)
                 asked = replace(asked, request=remembered.request, dismissed=remembered.dismissed)

@@ -60,8 +60,10 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, request: Request, name: str) -> None:
         """Raises RequestError when the request lacks what this surface is about."""
+        if self.needs == "nothing":
+            return
         given = {"item": request.item, "items": request.items, "liked": request.liked.items or request.liked.categories}
-        if self.needs in given and not given[self.needs]:
+        if not given[self.needs]:
             raise RequestError(f"the surface {name!r} needs `{self.needs}` - at `$.{self.needs}`")
 
     @property

@@ -19,6 +19,7 @@ from serving_min.rerank import TopK, speaks
 EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the quickest way
 MOST_FETCHED = 1 << 14  # neighbours asked of the index for one list; beyond that, exact scoring
 SLACK = 1e-5  # relative: the index sums in another order, so closer scores may have changed places
+SHALLOW = 512  # neighbours: what looks no deeper is not told apart
 SAMPLE = 4_096  # candidates that tell how many a filter leaves
 LOWEST = np.int64(0xFFFFFFFF)  # the lower half of 64 bits
 
@@ -65,12 +66,14 @@ class Vectors:
         lap("retrieve")  # what another model may have done before
         encoded = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
         lap("encode")
-        by_depth: dict[int, list[int]] = defaultdict(list)
+        alike: dict[int, list[int]] = defaultdict(list)
+        depths = [self._depth(bounds[row]) for row in rows.tolist()]
         for place in np.flatnonzero(speaks(encoded)).tolist():
-            by_depth[self._depth(bounds[rows[place]])].append(place)
-        for depth, places in by_depth.items():
+            alike[_class_of(depths[place])].append(place)
+        for depth, places in alike.items():
             asked = [bounds[rows[place]] for place in places]
-            found = self._found(encoded[places], asked, depth) if depth else [None] * len(places)
+            own = np.array([depths[place] for place in places])
+            found = self._found(encoded[places], asked, own) if depth else [None] * len(places)
             for place, bound, best in zip(places, asked, found, strict=True):
                 lists[rows[place]] = self._scored(encoded[place], bound) if best is None else best
         return [no_opinion(bound.k) if best is None else best for best, bound in zip(lists, bounds, strict=True)]
@@ -114,18 +117,16 @@ class Vectors:
         return {name: padding[name] for name in self.inputs}
 
     def _depth(self, bounds: Bounds) -> int:
-        """How many to fetch so that k and one more remain inside the bounds, as a power of two;
-        0 = score exactly."""
+        """How many to fetch so that k and one more remain inside the bounds; 0 = score exactly."""
         if bounds.among is not None:
             return 0
-        wanted = (bounds.k + len(bounds.barred) + 1) * self.widening
+        wanted = (bounds.k + 1) * self.widening + len(bounds.barred)
         if bounds.allowed is not None:
             left = self._left(bounds.allowed)
             if left <= EXACT_BELOW:
                 return 0
             wanted = 2 * wanted * len(self.codes) // left
-        depth = 1 << (wanted - 1).bit_length()
-        return depth if depth <= min(MOST_FETCHED, len(self.codes)) else 0
+        return wanted if wanted <= min(MOST_FETCHED, len(self.codes)) else 0
 
     def _left(self, allowed: NDArray[np.bool_]) -> int:
         """How many candidates are allowed: about, if they are many."""
@@ -135,9 +136,18 @@ class Vectors:
         few = int(np.count_nonzero(allowed))  # of all items, candidates or not: that is known much sooner
         return few if few <= EXACT_BELOW else int(np.count_nonzero(allowed[self.codes]))
 
-    def _found(self, queries: NDArray[np.float32], bounds: Sequence[Bounds], depth: int) -> list[TopK | None]:
-        """The lists of queries [Q, D] from ``depth`` that the index names for each; None where those do not do."""
-        their_scores, places = self._searched(queries, depth)
+    def _found(
+        self, queries: NDArray[np.float32], bounds: Sequence[Bounds], depths: NDArray[np.int64]
+    ) -> list[TopK | None]:
+        """The lists of queries [Q, D] from as many as ``depths`` [Q] says that the index names for each; None where
+        those do not do.
+
+        All are asked to the greatest depth. What scores no better than the last within its own is left out, so that a
+        list does not depend on how deep others look: an index breaks ties as it likes.
+        """
+        their_scores, places = self._searched(queries, int(depths.max()))
+        edges = their_scores[np.arange(len(queries)), depths - 1]
+        places[their_scores <= edges[:, None]] = -1
         places.sort(axis=1)
         missing = places < 0
         places[missing] = 0  # ascending they stay
@@ -148,9 +158,9 @@ class Vectors:
         codes, scores = best_first(codes, scores, most)
         filled = np.zeros(codes.shape, np.bool_)
         lists: list[TopK | None] = []
-        for row, (bound, edge) in enumerate(zip(bounds, their_scores[:, -1].tolist(), strict=True)):
+        lasts = scores[np.arange(len(bounds)), [bound.k - 1 for bound in bounds]]
+        for row, (bound, edge, last) in enumerate(zip(bounds, edges.tolist(), lasts.tolist(), strict=True)):
             one, k = slice(row, row + 1), bound.k
-            last = float(scores[row, k - 1])
             # what ties with the last one fetched may have lost to a higher code: then all are scored
             if last == -np.inf or (self.exact and last <= edge + SLACK * abs(edge)):
                 lists.append(None)
@@ -173,6 +183,11 @@ class Vectors:
         else:
             scores = self.vectors.scores(places[None], query[None])[0]
         return scores
+
+
+def _class_of(depth: int) -> int:
+    """Those of one class are searched for together, each four times as deep as the one below; 0 for none."""
+    return 0 if depth == 0 else max(SHALLOW, 4 ** ((depth - 1).bit_length() // 2 + 1))
 
 
 def _barred(codes: NDArray[np.int32], bounds: Sequence[Bounds]) -> NDArray[np.bool_]:

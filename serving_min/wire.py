@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from random import getrandbits
 from typing import cast
-from uuid import uuid4
 
 import msgspec
 from starlette.convertors import Convertor, register_url_convertor
@@ -64,6 +64,11 @@ async def read_body(receive: Receive) -> bytes:
             return bytes(body)
 
 
+def new_request_id() -> str:
+    """32 letters that nobody else has, in a tenth of the time of a UUID: they are no secret."""
+    return f"{getrandbits(128):032x}"
+
+
 def take_request_id(request: Request, given: str | None = None) -> str:
     """The id that answer and response carry: the one ``given`` in the body, or the header's, or a new one."""
     if given is not None:
@@ -92,20 +97,25 @@ def _on_http(request: Request, error: Exception) -> Response:
     return problem(refusal.status_code, what, **headers)
 
 
-def _on_no_json(_: Request, error: Exception) -> Response:
-    return problem(422, f"the body is not JSON: {error}")
+def problem_of(error: Exception) -> Response | None:
+    """What is said of an expected error; None for a bug."""
+    if isinstance(error, BusyError):
+        return problem(503, str(error), **{"Retry-After": "1"})
+    if isinstance(error, UnknownSurfaceError):
+        return problem(404, str(error))
+    if isinstance(error, RequestError | msgspec.ValidationError):
+        return problem(422, str(error))
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return problem(422, f"the body is not JSON: {error}")
+    return None
 
 
-def _on_unfit(_: Request, error: Exception) -> Response:
-    return problem(422, str(error))
+def internal_error() -> Response:
+    return problem(500, "internal error; the server's log has the traceback")
 
 
-def _on_unknown_surface(_: Request, error: Exception) -> Response:
-    return problem(404, str(error))
-
-
-def _on_busy(_: Request, error: Exception) -> Response:
-    return problem(503, str(error), **{"Retry-After": "1"})
+def _on_expected(_: Request, error: Exception) -> Response:
+    return cast(Response, problem_of(error))
 
 
 def _on_gone(_: Request, __: Exception) -> Response:
@@ -113,18 +123,15 @@ def _on_gone(_: Request, __: Exception) -> Response:
 
 
 def _on_bug(request: Request, _: Exception) -> Response:
-    said = {REQUEST_ID: request.scope[REQUEST_ID]}  # the middleware below has given up
-    return problem(500, "internal error; the server's log has the traceback", **said)
+    response = internal_error()
+    response.headers[REQUEST_ID] = request.scope[REQUEST_ID]  # the middleware below has given up
+    return response
 
 
+EXPECTED = (BusyError, UnknownSurfaceError, RequestError, msgspec.DecodeError, UnicodeDecodeError)
 PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
+    **dict.fromkeys(EXPECTED, _on_expected),
     HTTPException: _on_http,
-    msgspec.DecodeError: _on_no_json,
-    UnicodeDecodeError: _on_no_json,
-    msgspec.ValidationError: _on_unfit,
-    RequestError: _on_unfit,
-    UnknownSurfaceError: _on_unknown_surface,
-    BusyError: _on_busy,
     ClientDisconnect: _on_gone,
     Exception: _on_bug,
 }
@@ -146,7 +153,7 @@ class RequestIds:
             return
         began = time.monotonic()
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+        scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
         asking.set(scope)
 
         async def send_with_id(message: Message) -> None:

@@ -34,7 +34,7 @@ class Deployment:
     """``engine`` may be replaced while it answers, by another one of the ``bundle`` that knows more items: a batch that
     has begun ends with the one it began with. ``own`` is the one that knows the bundle's alone.
 
-    It has a queue and a thread of its own, so that a slow bundle delays nobody else's answers.
+    It has a queue of its own, and ``apart`` a thread, so that a slow bundle delays nobody else's answers.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Deployment:
         engine: Engine,
         *,
         waiting: int = 512,
+        apart: bool = False,
         own: Engine | None = None,
         health: Health | None = None,
         timer: Callable[[], float] | None = None,
@@ -52,7 +53,9 @@ class Deployment:
         self.timer = timer or time.monotonic
         self.answered = self.failed = 0
         self._encode = msgspec.json.Encoder().encode
-        self._queue: Batcher[Asked, Answered] = Batcher(self._answers, begin=self._begin, waiting=waiting)
+        self._queue: Batcher[Asked, Answered] = Batcher(
+            self._answers, begin=self._begin, apart=apart, waiting=waiting, timer=self.timer
+        )
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()

@@ -181,13 +181,13 @@ class Fleet:
     def _deployments(self) -> list[Deployment]:
         return [self.live, *(companion.deployment for companion in self._others.values())]
 
-    def _deployed(self, engine: Engine) -> Deployment:
+    def _deployed(self, engine: Engine, *, apart: bool = False) -> Deployment:
         health = Health(self.settings.budget)
         informed = self.keeper.informed(engine)
-        return Deployment(informed, own=engine, waiting=self.waiting, health=health, timer=self.timer)
+        return Deployment(informed, own=engine, waiting=self.waiting, apart=apart, health=health, timer=self.timer)
 
     def _companion(self, other: Other, engine: Engine) -> Companion:
-        return Companion(other, self._deployed(engine))
+        return Companion(other, self._deployed(engine, apart=True))
 
     def _weigh(self) -> None:
         shares = {name: one.other.share for name, one in self._others.items() if one.other.role != "shadow"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from hashlib import blake2b
 from math import ceil
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds

@@ -30,6 +30,8 @@ class TopK:
 
     def present(self, row: int) -> int:
         """How many items a list has: the empty places are its last."""
+        if self.items[row, -1] != NOTHING:
+            return int(self.items.shape[1])
         return int(np.count_nonzero(self.items[row] != NOTHING))
 
 

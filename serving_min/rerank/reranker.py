@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds
@@ -34,6 +34,7 @@ class Reranker:
 
     def __init__(self, rules: Rules, facts: Facts) -> None:
         self.rules = rules
+        self.idle = rules.idle
         self.facts = facts
         must_fit(rules, facts)
         columns = {
@@ -50,6 +51,8 @@ class Reranker:
     def asks(self, bounds: Bounds, now: int) -> Bounds:
         """The bounds within which to look, for a list within ``bounds`` at ``now`` (epoch seconds): with the rules'
         filters, and as deep as they want."""
+        if self.idle:
+            return bounds
         k = max(bounds.k, self.rules.depth) if self.rules.reorder else bounds.k
         return _narrowed(replace(bounds, k=k), self.facts.items.allowed(self.rules.filters, now))
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving_min.doors import DoorSettings, doors
-from serving_min.keys import Keys
+from serving_min.guard import Gate
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
@@ -79,7 +79,7 @@ class Forwarder:
         methods = ["GET", "POST", "PUT", "DELETE"]
         return Starlette(
             routes=[Route("/{path:path}", ask, methods=methods)],
-            middleware=doors(settings, Keys.read(settings.keys), []),
+            middleware=doors(settings, Gate.read(settings.keys), []),
             exception_handlers=PROBLEMS,
         )
 

@@ -9,7 +9,69 @@ from serving_min.batching import Batcher
 from serving_min.errors import BusyError
 
 
-def test_what_queues_while_one_is_answered_is_answered_together() -> None:
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_queues_in_one_turn_of_the_loop_is_answered_together() -> None:
+    batches: list[list[int]] = []
+
+    def double(jobs: list[int]) -> list[int]:
+        batches.append(jobs)
+        return [2 * job for job in jobs]
+
+    async def run() -> list[int]:
+        batcher = Batcher(double, largest=4)
+        batcher.start()
+        results = await asyncio.gather(*(batcher.submit(job) for job in range(7)))
+        await batcher.stop()
+        return results
+
+    assert asyncio.run(run()) == [0, 2, 4, 6, 8, 10, 12]
+    assert batches == [[0, 1, 2, 3], [4, 5, 6]]
+
+
+def test_between_batches_the_loop_looks_at_others() -> None:
+    batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, largest=1)
+
+    async def run() -> int:
+        batcher.start()
+        answers = [asyncio.create_task(batcher.submit(job)) for job in range(50)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        done = sum(answer.done() for answer in answers)
+        await asyncio.gather(*answers)
+        await batcher.stop()
+        return done
+
+    assert asyncio.run(run()) < 50
+
+
+def test_slow_jobs_are_answered_a_few_at_a_time() -> None:
+    sizes: list[int] = []
+    clock = Clock()
+
+    def slowly(jobs: list[int]) -> list[int]:
+        sizes.append(len(jobs))
+        clock.now += 0.004 * len(jobs)
+        return jobs
+
+    async def run() -> None:
+        batcher = Batcher(slowly, largest=8, longest=0.01, patience=1, timer=clock)
+        batcher.start()
+        for _ in range(30):
+            await asyncio.gather(*(batcher.submit(job) for job in range(8)))
+        await batcher.stop()
+
+    asyncio.run(run())
+    assert sizes[0] == 8, "nothing is known yet"
+    assert sizes[-3:] == [2, 2, 2], "two take 8 ms, three would take 12"
+
+
+def test_apart_what_queues_while_one_is_answered_is_answered_together() -> None:
     batches: list[list[int]] = []
     working, go_on = Event(), Event()
 
@@ -20,7 +82,7 @@ def test_what_queues_while_one_is_answered_is_answered_together() -> None:
         return [2 * job for job in jobs]
 
     async def run() -> list[int]:
-        batcher = Batcher(double, largest=4)
+        batcher = Batcher(double, apart=True, largest=4)
         batcher.start()
         first = asyncio.create_task(batcher.submit(0))
         await asyncio.to_thread(working.wait, 5)
@@ -82,12 +144,13 @@ def test_a_client_that_left_harms_nobody() -> None:
     assert asyncio.run(run()) == 1
 
 
-def test_begin_is_called_once_in_the_thread_that_answers() -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_begin_is_called_once_in_the_thread_that_answers(apart: bool) -> None:
     begun: list[int] = []
 
     async def run() -> list[int]:
         batcher: Batcher[int, int] = Batcher(
-            lambda jobs: [get_ident()] * len(jobs), begin=lambda: begun.append(get_ident())
+            lambda jobs: [get_ident()] * len(jobs), begin=lambda: begun.append(get_ident()), apart=apart
         )
         batcher.start()
         answers = [await batcher.submit(0), await batcher.submit(1)]
@@ -95,6 +158,7 @@ def test_begin_is_called_once_in_the_thread_that_answers() -> None:
         return answers
 
     assert asyncio.run(run()) == begun * 2
+    assert (begun == [get_ident()]) is not apart
 
 
 def test_more_than_a_batch_waits_only_if_it_is_not_for_long() -> None:

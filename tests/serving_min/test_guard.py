@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from serving_min.errors import StartError
-from serving_min.guard import KEY, Guard
+from serving_min.guard import KEY, Gate, Guard
 from serving_min.keys import VARIABLE, Key, Keys, hashed
 from serving_min.limits import Bucket
 from serving_min.wire import RequestIds
@@ -50,7 +50,7 @@ def ask(clock: Clock) -> Callable[..., tuple[int, str]]:
 
     app = Starlette(
         routes=[Route("/{path:path}", who, methods=["GET", "POST", "DELETE"])],
-        middleware=[Middleware(RequestIds), Middleware(Guard, keys=KEYS, clock=clock)],
+        middleware=[Middleware(RequestIds), Middleware(Guard, gate=Gate(KEYS, clock=clock))],
     )
     client = TestClient(app)
 

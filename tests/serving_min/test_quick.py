@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
+import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,44 +19,221 @@ from starlette.testclient import TestClient
 from serving_min.app import create_app
 from serving_min.engine import Engine
 from serving_min.fleet.fleet import Fleet
+from serving_min.keys import hashed
+from serving_min.listening import listen
+from serving_min.quick import Quick
+from serving_min.server import Beside, configured
+from serving_min.settings import Settings
 from serving_min.shop import Shop
+from tests.serving_min.handmade import NOW
+
+BODY = b'{"history": ["A"], "request_id": "mine"}'
 
 
-@pytest.fixture
-def client(engine: Callable[[str], Engine]) -> Iterator[TestClient]:
-    with TestClient(create_app(Shop(engine("neighbours"))), raise_server_exceptions=False) as client:
-        yield client
+@contextmanager
+def running(shop: Shop) -> Iterator[int]:
+    """The shop behind a real socket, in a thread; its port."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Beside(configured(create_app(shop), lifespan=True, protocol=partial(Quick, shop)))
+        thread = threading.Thread(target=asyncio.run, args=(server.serve([listener]),))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(20)
 
 
-def test_an_answer_has_the_id_that_its_header_has(client: TestClient) -> None:
-    response = client.post("/v1/recommend", json={"history": ["A"], "request_id": "mine"})
-    assert response.json()["request_id"] == response.headers["x-request-id"] == "mine"
-    made = client.post("/v1/recommend", json={"history": ["A"]})
-    assert made.json()["request_id"] == made.headers["x-request-id"]
-    assert made.json()["items"] == response.json()["items"]
+@pytest.fixture(scope="module")
+def shop(engine: Callable[[str], Engine]) -> Shop:
+    return Shop(engine("neighbours"))
+
+
+@pytest.fixture(scope="module")
+def port(shop: Shop) -> Iterator[int]:
+    with running(shop) as port:
+        yield port
+
+
+Answer = tuple[int, dict[str, str], Any]
+
+
+def ask(port: int, path: str = "/v1/recommend", body: bytes = BODY, **headers: str) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    response = connection.getresponse()
+    said = response.read()
+    connection.close()
+    return response.status, {name.lower(): value for name, value in response.getheaders()}, json.loads(said)
+
+
+def raw(port: int, *pieces: bytes, answers: int = 1) -> list[tuple[bytes, bytes]]:
+    """What the server answers to bytes that come one after the other: heads and bodies."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        file, found = connection.makefile("rb"), []
+        for _ in range(answers):
+            head = b"".join(iter(file.readline, b"\r\n"))
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            found.append((head, file.read(length)))
+        return found
+
+
+def request(body: bytes = BODY, *headers: bytes) -> bytes:
+    head = [b"POST /v1/recommend HTTP/1.1", b"Host: x", b"Content-Length: %d" % len(body), *headers]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+def test_the_answer_is_the_route_s_to_the_byte(shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop.visitors, "clock", lambda: NOW)
+    client = TestClient(create_app(Shop(shop.engine)))
+    bodies = (BODY, b"{}", b'{"history": ["A", {"item": "B", "event": "view"}, "?"], "k": 3, "exclude_seen": false}')
+    for body in bodies:
+        with client:
+            expected = client.post("/v1/recommend", content=body, headers={"x-request-id": "mine"})
+        ((head, said),) = raw(port, request(body, b"X-Request-Id: mine"))
+        assert said == expected.content
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (
+            dict(expected.headers).items()
+            <= {
+                name.lower(): value
+                for name, _, value in (line.partition(": ") for line in head.decode().splitlines()[1:])
+            }.items()
+        )
+
+
+def test_an_answer_has_the_id_that_its_header_has(port: int) -> None:
+    _, headers, answer = ask(port)
+    assert answer["request_id"] == headers["x-request-id"] == "mine"
+    _, headers, answer = ask(port, body=b"{}", x_request_id="theirs")
+    assert answer["request_id"] == headers["x-request-id"] == "theirs"
+    _, headers, answer = ask(port, body=b"{}", x_request_id="no good id")
+    assert answer["request_id"] == headers["x-request-id"] != "no good id"
+    assert len(answer["request_id"]) == 32
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         ("/v1/recommend", b"{", 422),
+        ("/v1/recommend", b"\xff", 422),
         ("/v1/recommend", b'{"k": 0}', 422),
+        ("/v1/recommend", b'{"filters": {"age": 3}}', 422),
         ("/v1/similar", b"{}", 422),
         ("/v1/recommend", b" " * (1 << 20) + b"{}", 413),
         ("/v1/window", b"{}", 404),
     ],
 )
-def test_problems_are_told_as_everywhere(client: TestClient, path: str, body: bytes, status: int) -> None:
-    response = client.post(path, content=body)
-    assert (response.status_code, [*response.json()]) == (status, ["error"])
+def test_problems_are_told_as_everywhere(shop: Shop, port: int, path: str, body: bytes, status: int) -> None:
+    found, headers, said = ask(port, path, body)
+    assert (found, [*said], headers["content-type"]) == (status, ["error"], "application/json")
+    assert "x-request-id" in headers
+    with TestClient(create_app(Shop(shop.engine))) as client:
+        assert client.post(path, content=body).json() == said
 
 
-def test_while_too_many_wait_a_request_is_refused_unread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_body_takes_the_long_way(port: int) -> None:
+    status, _, answer = ask(port, body=b" " * 200_000 + BODY)
+    assert (status, answer["request_id"]) == (200, "mine")
+
+
+def test_a_request_may_come_in_pieces(port: int) -> None:
+    whole = request()
+    pieces = [whole[start : start + 7] for start in range(0, len(whole), 7)]
+    ((_, said),) = raw(port, *pieces)
+    assert said == raw(port, whole)[0][1]
+
+
+def test_requests_that_do_not_wait_for_answers_are_answered_in_order(port: int) -> None:
+    bodies = [b'{"history": ["A"], "request_id": "r%d"}' % number for number in range(5)]
+    answers = raw(port, b"".join(map(request, bodies)), answers=5)
+    assert [json.loads(said)["request_id"] for _, said in answers] == [f"r{number}" for number in range(5)]
+
+
+def test_a_connection_is_closed_when_it_should(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(request(BODY, b"Connection: close"))
+        said = b"".join(iter(lambda: connection.recv(1 << 16), b""))  # ends because the server closes
+    assert b"connection: close\r\n" in said
+    assert said.endswith(b"}")
+
+
+def test_what_is_not_plain_is_uvicorn_s(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(request(BODY, b"Expect: 100-continue").removesuffix(BODY))
+        assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    chunked = b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    ((_, said),) = raw(port, chunked % (len(BODY), BODY))
+    assert json.loads(said)["request_id"] == "mine"
+    ((head, said),) = raw(port, request().replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert json.loads(said)["request_id"] == "mine"
+    assert b"connection: close" in head
+
+
+def test_while_too_many_wait_a_request_is_refused_unread(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     busy: Any = property(lambda _: True)
     monkeypatch.setattr(Fleet, "busy", busy)
-    for body in (b'{"history": ["A"]}', b"{", b" " * (1 << 21)):
-        refused = client.post("/v1/recommend", content=body)
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        assert "try again in a second" in refused.json()["error"]
+    for body in (BODY, b"{", b" " * 60_000):
+        status, headers, said = ask(port, body=body)
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert "try again in a second" in said["error"]
     monkeypatch.undo()
-    assert client.post("/v1/recommend", json={"history": ["A"]}).status_code == 200
+    assert ask(port)[0] == 200
+
+
+def test_refusals_and_answers_are_counted(shop: Shop, port: int) -> None:
+    before = dict(shop.observation.meters.refusals.values)
+    ask(port, body=b"{")
+    assert shop.observation.meters.refusals.values[("422",)] == before.get(("422",), 0) + 1
+
+
+def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
+    shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(shop, "answer", broken)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/v1/recommend", BODY)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())) == (
+        500,
+        {"error": "internal error; the server's log has the traceback"},
+    )
+    assert "ZeroDivisionError: a bug" in caplog.text
+    monkeypatch.undo()
+    connection.request("POST", "/v1/recommend", BODY)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_who_leaves_before_the_answer_harms_nobody(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(request())
+    assert ask(port)[0] == 200
+    assert not caplog.records
+
+
+def test_keys_and_origins_are_looked_at_here_too(engine: Callable[[str], Engine], tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    roles = {"reader": '["read"]', "tracker": '["events"]', "slow": '["read"]\nrate = 0.001'}
+    rings = (f'[[keys]]\nname = "{name}"\nsha256 = "{hashed(name)}"\nroles = {role}' for name, role in roles.items())
+    keys.write_text("\n".join(rings))
+    settings = Settings.read(doors={"keys": str(keys), "origins": ["https://shop.example"]})
+    with running(Shop(engine("neighbours"), settings)) as port:
+        found = {name: ask(port, authorization=f"Bearer {name}") for name in ("reader", "tracker", "stranger")}
+        assert {name: answer[0] for name, answer in found.items()} == {"reader": 200, "tracker": 403, "stranger": 401}
+        assert found["stranger"][1]["www-authenticate"] == "Bearer"
+        assert ask(port)[0] == 401
+        rated = [ask(port, authorization="Bearer slow") for _ in range(2)]
+        assert [answer[0] for answer in rated] == [200, 429]
+        assert int(rated[1][1]["retry-after"]) > 1
+        assert ask(port, "/v1/model", authorization="Bearer slow")[0] == 429, "one bucket for both ways"
+        allowed = ask(port, authorization="Bearer reader", origin="https://shop.example")
+        assert allowed[1]["access-control-allow-origin"] == "https://shop.example"

@@ -24,7 +24,7 @@ from serving_min.cache import Cache, CacheSettings
 from serving_min.engine import Engine
 from serving_min.fleet.deployment import Answered
 from serving_min.given import Fingerprints, Given, weigh
-from serving_min.guard import Guard
+from serving_min.guard import Gate, Guard
 from serving_min.keys import Key, Keys, hashed
 from serving_min.laps import lap, timed
 from serving_min.messages import Golden, Request
@@ -104,7 +104,7 @@ def measure(folder: Path, repeats: int) -> dict[str, float]:
     async def app(*_: Any) -> Any: ...
 
     secrets = [Key(f"key {number}", hashed(str(number)), ("read",), rate=1e9) for number in range(9)]
-    guard = Guard(app, Keys((*secrets, Key("ours", hashed(SECRET), ("read",), rate=1e9))))
+    guard = Guard(app, Gate(Keys((*secrets, Key("ours", hashed(SECRET), ("read",), rate=1e9)))))
     headers = [(b"authorization", f"Bearer {SECRET}".encode())]
     scope = {"type": "http", "path": "/v1/home", "headers": headers, "query_string": b""}
 
