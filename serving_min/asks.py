@@ -49,7 +49,7 @@ class Ask(Struct, frozen=True, eq=False):
     @property
     def silence(self) -> Fallback | None:
         """Why the retrievers have nothing to answer from, if so."""
-        of = [asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular")]
+        of = [asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular", "segment")]
         if not of or any(self.histories[name].items for name in of):
             return None
         if "history" in of:

@@ -45,9 +45,10 @@ from serving_min.queries import Queries
 from serving_min.ranking import Candidates, Ranking, Scorer
 from serving_min.reading import Shapes, must, must_be_codes, open_session, read_arrays, reading
 from serving_min.recency import Recency
+from serving_min.segments import NO_SEGMENTS, Segments, read_segments
 from serving_min.sessions import Sessions
 from serving_min.static import Static
-from serving_min.surfaces import BUILT_IN, MINIMUM, PLAIN_NAME, Surface, Surfaces
+from serving_min.surfaces import BUILT_IN, MINIMUM, PLAIN_NAME, SEGMENT, Surface, Surfaces
 from serving_min.trees import Trees
 from serving_min.users import Users
 from serving_min.vector_files import read_vectors
@@ -70,6 +71,7 @@ class Bundle:
     new_items: NewItems | None = None  # for those that can place an item that was not there in training
     drift: Reference | None = None  # what the model said at the export
     known: int | None = None  # how many of the items the models know; the rest came later (None: all)
+    segments: Segments = NO_SEGMENTS  # what is popular among users of one kind
 
     def alone(self, companion: str | None = None) -> Bundle:
         """The bundle as if ``companion`` were its model (None: it has one), to see what that says by itself."""
@@ -106,7 +108,9 @@ class Bundle:
         surfaces = _read_surfaces(folder, manifest)
         new_items = _read_new_items(folder, manifest.index) if manifest.item_encoder else None
         drift = _read_drift(folder, manifest)
-        return cls(manifest, items, popularity, candidates, model, companions, surfaces, new_items, drift)
+        segments = read_segments(folder, manifest.segments, history, len(items))
+        parts = (manifest, items, popularity, candidates, model, companions, surfaces, new_items, drift)
+        return cls(*parts, segments=segments)
 
 
 def _must_be_whole(folder: Path, manifest: Manifest, verify: bool) -> None:
@@ -184,7 +188,11 @@ def _read_surfaces(folder: Path, manifest: Manifest) -> Surfaces:
         return MINIMUM
     with reading(folder / SURFACES_FILE) as path:
         surfaces = msgspec.json.decode(path.read_bytes(), type=dict[str, Surface])
-        sources = {*BUILT_IN, *(member.name for member in manifest.companions)}
+        sources = {
+            *BUILT_IN,
+            *(member.name for member in manifest.companions),
+            *([SEGMENT] if manifest.segments else []),
+        }
         for name, surface in surfaces.items():
             must(bool(PLAIN_NAME.fullmatch(name)), f"{name!r} is no name of a surface; use a-z, 0-9 and '-'")
             strange = {asked.source for asked in surface.retrievers} - sources

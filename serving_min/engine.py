@@ -15,6 +15,7 @@ from serving_min.asks import Ask, Asked, understand, with_likes
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
+from serving_min.fallbacks import Fallbacks
 from serving_min.joining import joined, with_unknown
 from serving_min.laps import lap
 from serving_min.messages import MOST_ITEMS, Answer, Fallback, Recommendation, Request
@@ -27,6 +28,7 @@ from serving_min.rerank.fading import faded
 from serving_min.rerank.found import Found, Ranked
 from serving_min.rerank.reranker import Reranker
 from serving_min.retrieval import Findings, Retrieval
+from serving_min.segments import SegmentPopularity
 from serving_min.sources import sources
 from serving_min.surfaces import MODEL, RECOMMEND
 
@@ -67,7 +69,9 @@ class Engine:
         self.bundle = bundle
         self.clock = clock
         self.popularity = Popularity(bundle.popularity, bundle.candidates)
-        self.sources = sources(bundle, self.popularity)
+        segments = SegmentPopularity(bundle.segments, bundle.candidates)
+        self.fallbacks = Fallbacks(bundle.items, self.popularity, segments)
+        self.sources = sources(bundle, self.popularity, segments)
         self.retrieval = Retrieval(self.sources, bundle.manifest.history, timer)
         facts = Facts.of(bundle)
         self.rerankers = {name: Reranker(surface.rules, facts) for name, surface in bundle.surfaces.items()}
@@ -204,22 +208,8 @@ class Engine:
         best, reasons = joined(ask.surface, findings.lists, bounds.k)
         if best.items[0, -1] != NOTHING:
             return Found(best.items[0], best.scores[0], best.filled[0], reasons)
-        for fallback in ask.surface.fallback:
-            kin = self._kin(ask) if fallback == "category" else None
-            if kin is not None or fallback == "popular":
-                best = self.popularity.filled(best, bounds, kin)
-                name = "popular" if kin is None else "popular in category"
-                reasons += [name] * (best.present(0) - len(reasons))
+        best, reasons = self.fallbacks.filled(ask, bounds, best, reasons)
         return Found.of(best, 0, reasons)
-
-    def _kin(self, ask: Ask) -> NDArray[np.bool_] | None:
-        """The items of the categories that the request is about: its page's item's, its cart's, or those it likes."""
-        labels = self.bundle.items.category
-        if labels is None:
-            return None
-        about = [*ask.histories["item"].items, *ask.histories["cart"].items]
-        wanted = [name for name in map(labels.of, about) if name is not None] or ask.request.liked.categories
-        return labels.among(wanted) if wanted else None
 
 
 def in_six_digits(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -44,6 +44,7 @@ TREES_FILE, NETWORK_FILE = "trees.npz", "ranker.onnx"  # what a ranker scores by
 
 NEW_ITEM_FILES = ("items.onnx", "item_features.json")
 SURFACES_FILE = "surfaces.json"
+SEGMENTS_FILE = "segments.npz"
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,6 +208,16 @@ class ItemEncoder(Struct, frozen=True, forbid_unknown_fields=True):
     worst_difference: float
 
 
+class Segments(Struct, frozen=True, forbid_unknown_fields=True):
+    """``segments.npz`` has tables of at most ``items`` for ``size`` values of these user ``attributes``, which speak in
+    this order: the values of at least ``users`` users in training."""
+
+    attributes: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    size: Positive
+    users: Positive
+    items: Positive
+
+
 class File(Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     bytes: Count
@@ -229,13 +240,15 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     companions: Annotated[
         tuple[Member, ...], Meta(description="further models that surfaces ask, each in a folder of its name")
     ] = ()
+    segments: Annotated[Segments | None, Meta(description="what is popular among users of one kind")] = None
     format: Literal[1] = FORMAT
 
     def required_files(self) -> tuple[str, ...]:
         members = [file for member in (*self.members, *self.companions) for file in member.required_files()]
         own = (*MODEL_FILES[self.kind], *(NEW_ITEM_FILES if self.item_encoder else ()))
         scorer = (self.index.scorer_file,) if isinstance(self.index, RankingIndex) else ()
-        return (*COMMON_FILES, *own, *scorer, *members)
+        segments = (SEGMENTS_FILE,) if self.segments else ()
+        return (*COMMON_FILES, *own, *scorer, *segments, *members)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -311,6 +324,10 @@ def _must_agree(manifest: Manifest, path: Path) -> None:
     for name, values in manifest.history.attributes:
         if values[:1] != ("",):
             raise BundleError(f"{path}: history.attributes {name!r}: code 0 must be '' (unknown), not {values[:1]}")
+    if manifest.segments is not None:
+        told, known = manifest.segments.attributes, [name for name, _ in manifest.history.attributes]
+        if len(set(told)) != len(told) or not set(told) <= set(known):
+            raise BundleError(f"{path}: segments by {list(told)}; history.attributes are {known}")
     for name in manifest.required_files():
         if name not in manifest.files:
             raise BundleError(f"{path}: files does not list {name}, which a {manifest.kind} bundle has")

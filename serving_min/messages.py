@@ -120,9 +120,9 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recommendation(Struct, frozen=True, gc=False):
-    """An item; ``reason`` is the retriever that spoke for it most ("model", "trending", …), or "popular in category"
-    or "popular" for those that the fallback filled in, whose scores do not compare with the others.
-    What the shop's catalogue does not say is left out."""
+    """An item; ``reason`` is the retriever that spoke for it most ("model", "trending", …), or "popular in category",
+    "popular in segment" or "popular" for those that the fallback filled in, whose scores do not compare with the
+    others. What the shop's catalogue does not say is left out."""
 
     id: ItemId
     score: Annotated[float, Meta(description="six significant digits")]

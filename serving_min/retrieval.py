@@ -43,10 +43,11 @@ class Retrieval:
         findings = [Findings() for _ in asks]
         calls: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for row, ask in enumerate(asks):
+            newcomer = not ask.histories["history"].items
             for place, asked in enumerate(ask.surface.retrievers):
                 if asked.source == GIVEN:
                     findings[row].lists[place] = given_order(ask)
-                else:
+                elif newcomer or asked.to == "everybody":
                     calls[asked.source].append((row, place))
         for source, places in calls.items():
             now = self.timer()

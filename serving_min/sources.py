@@ -1,4 +1,5 @@
-"""What a surface's retrievers may ask: the bundle's model, its companions, what is similar, what is popular."""
+"""What a surface's retrievers may ask: the bundle's model, its companions, what is similar, what is popular, and
+with whom."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from serving_min.composite import Member
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
 from serving_min.rerank import TopK
+from serving_min.segments import SegmentPopularity
 from serving_min.static import Static
-from serving_min.surfaces import MODEL, POPULAR, SIMILAR
+from serving_min.surfaces import MODEL, POPULAR, SEGMENT, SIMILAR
 
 
 class Source(Protocol):
@@ -58,14 +60,20 @@ class Unaware:
         return self.model.similar(code, bounds) if code < self.known else no_opinion(bounds.k)
 
 
-def sources(bundle: Bundle, popularity: Popularity) -> Mapping[str, Source]:
+def sources(bundle: Bundle, popularity: Popularity, segments: SegmentPopularity) -> Mapping[str, Source]:
     """By the name that ``Retriever.source`` gives."""
     companions: dict[str, Source] = {
         name: Popularity(part.scores, part.candidates) if isinstance(part, Static) else _aware(part, bundle)
         for name, part in bundle.companions.items()
     }
     model = None if bundle.model is None else _aware(bundle.model, bundle)
-    return {MODEL: model or Silent(), SIMILAR: Similar(model), POPULAR: popularity, **companions}
+    built_in: dict[str, Source] = {
+        MODEL: model or Silent(),
+        SIMILAR: Similar(model),
+        POPULAR: popularity,
+        SEGMENT: segments,
+    }
+    return {**built_in, **companions}
 
 
 def _aware(model: Member, bundle: Bundle) -> Member:

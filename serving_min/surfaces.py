@@ -18,23 +18,25 @@ from serving_min.errors import RequestError
 from serving_min.messages import Request
 from serving_min.rules import Rules
 
-MODEL, SIMILAR, GIVEN, POPULAR = "model", "similar", "given", "popular"
-BUILT_IN = (MODEL, SIMILAR, GIVEN, POPULAR)
+MODEL, SIMILAR, GIVEN, POPULAR, SEGMENT = "model", "similar", "given", "popular", "segment"
+BUILT_IN = (MODEL, SIMILAR, GIVEN, POPULAR)  # in every bundle; "segment" is where there are segments
 RECOMMEND = "recommend"
 PLAIN_NAME = re.compile("[a-z][a-z0-9-]*")
 
 Needs = Literal["nothing", "item", "items", "liked"]
 Seen = Literal["policy", "exclude", "keep", "only"]
-Fallback = Literal["category", "popular"]
+Fallback = Literal["category", "segment", "popular"]
 
 
 class Retriever(Struct, frozen=True, forbid_unknown_fields=True):
     """``source`` is "model" (the bundle's own), the name of a companion, "similar" (to the item asked ``of``), "given"
-    (the request's own ``items`` in their own order) or "popular". It is asked with the history, or as if the page's
-    item, or what lies in the cart, were the history."""
+    (the request's own ``items`` in their own order), "popular" or "segment" (popular among users with the same
+    attributes). It is asked with the history, or as if the page's item, or what lies in the cart, were the history;
+    ``to`` newcomers only where the user's own history is empty."""
 
     source: Annotated[str, Meta(min_length=1)]
     of: Literal["history", "item", "cart"] = "history"
+    to: Literal["everybody", "newcomers"] = "everybody"
     weight: Annotated[float, Meta(gt=0)] = 1.0
 
 
@@ -44,7 +46,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``needs`` names the field without which a request makes no sense here. ``seen`` says what becomes of the items of
     the history: left out, kept, or the ``only`` ones to be shown; ``policy`` is the bundle's own. ``fallback`` fills
-    up what is left: the most popular of the categories concerned, then of all.
+    up what is left: the most popular of the categories concerned, then of the user's segments, then of all.
     """
 
     retrievers: tuple[Retriever, ...]
@@ -53,7 +55,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     by: By = "ranks"
     smoothing: Annotated[float, Meta(ge=0)] = 60.0
     depth: Annotated[int, Meta(ge=1)] = 100
-    fallback: tuple[Fallback, ...] = ("category", "popular")
+    fallback: tuple[Fallback, ...] = ("category", "segment", "popular")
     rules: Rules = Rules()
 
     def check(self, request: Request, name: str) -> None:
@@ -66,10 +68,20 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def personal(self) -> bool:
-        """Whether the answer depends on more than the page's item: on the user, or on what the request's id draws."""
+        """Whether the answer depends on more than the page's item: on the user, or on what the request's id draws.
+
+        A fallback by segment does not make it so: who asks for an item alone says nothing of a user.
+        """
         if self.rules.exploration is not None:
             return True
-        return self.needs != "item" or self.seen != "keep" or any(asked.of != "item" for asked in self.retrievers)
+        of_user = any(asked.of != "item" or asked.source == SEGMENT for asked in self.retrievers)
+        return self.needs != "item" or self.seen != "keep" or of_user
+
+    @property
+    def by_segment(self) -> bool:
+        """Whether a newcomer may get what is popular in their segment, without saying more of what they want."""
+        asks = SEGMENT in self.fallback or any(asked.source == SEGMENT for asked in self.retrievers)
+        return asks and self.needs == "nothing"
 
 
 Surfaces = Mapping[str, Surface]
@@ -81,9 +93,10 @@ MINIMUM: Surfaces = {
 }
 
 
-def with_sources(surfaces: Surfaces, companions: Iterable[str]) -> dict[str, Surface]:
-    """The surfaces as far as they can be had: without retrievers whose companion is not there."""
-    there = {*BUILT_IN, *companions}
+def with_sources(surfaces: Surfaces, others: Iterable[str]) -> dict[str, Surface]:
+    """The surfaces as far as they can be had: without retrievers whose source is neither built in nor of the ``others``
+    (companions, segments)."""
+    there = {*BUILT_IN, *others}
     kept = {
         name: replace(surface, retrievers=tuple(asked for asked in surface.retrievers if asked.source in there))
         for name, surface in surfaces.items()

@@ -1,7 +1,8 @@
-"""What tests of several packages share: a tiny data set with literal events."""
+"""What tests of several packages share: a tiny data set with literal events, and the command line."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_lab import cli
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.data.lineage import Lineage, LineageStep
 from recsys_lab.data.log import InteractionLog
+from tests.main_job import Type, run_main_job
 
 SHARED_DATA = Path(__file__).resolve().parents[1] / "../shared/data"
 
@@ -71,3 +74,31 @@ def make_dataset() -> MakeDataset:
         )
 
     return make
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Run a command line in the current folder: exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["recsys-lab", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the main job has run."""
+    folder = tmp_path_factory.mktemp("job")
+    run_main_job(folder)
+    return folder
+
+
+@pytest.fixture
+def in_job(job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(job)
+    return job

@@ -3,75 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from recsys_lab import cli
-
-ROOT = Path(__file__).resolve().parents[1]
-SMALL = ["data.n_users=300", "data.n_items=120", "data.n_events=9000", "split.cutoff=21d", "split.valid_window=21d"]
-TINY_SASREC = ["+params.sasrec.max_epochs=2", "+params.sasrec.width=16", "+params.sasrec.max_history=10"]
-QUIET = ["trainer.enable_progress_bar=false"]
-
-Type = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """Run a command line in the current folder: exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["recsys-lab", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `compare`, `report` and `export best` have run."""
-    folder = tmp_path_factory.mktemp("job")
-    command = [sys.executable, "-m", "recsys_lab.cli"]
-    models = ["models=[popular,ease,sasrec]", *SMALL, *TINY_SASREC, *QUIET]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [*command, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    (folder / "compare.json").write_text(run("compare", *models, "--json"))
-    (folder / "again.json").write_text(run("compare", *models, "--json"))
-    (folder / "report.json").write_text(run("report", "--json"))
-    (folder / "export.json").write_text(run("export", "best", "--json"))
-    return folder
-
-
-@pytest.fixture
-def in_job(job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(job)
-    return job
-
-
-def said(job: Path, step: str) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((job / f"{step}.json").read_text())
-    return described
-
-
-def bundle_of(job: Path) -> str:
-    return str(said(job, "export")["bundle"])
+from tests.main_job import ROOT, SMALL, bundle_of, said
 
 
 def test_compare_ranks_the_models_with_their_doubt(in_job):
@@ -89,20 +29,6 @@ def test_compare_ranks_the_models_with_their_doubt(in_job):
 def test_a_second_comparison_takes_the_finished_runs(in_job):
     first, again = said(in_job, "compare"), said(in_job, "again")
     assert [entry["run"] for entry in first["models"]] == [entry["run"] for entry in again["models"]]
-
-
-def test_a_batch_has_a_list_for_every_user(in_job, typed):
-    options = ["--out", "lists", "--surface", "push", "-k", "3", "--shard", "200", *SMALL]
-    code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
-    summary = json.loads(out)
-    assert code == 0
-    assert summary["users"] == summary["answered"] > 100
-    assert summary["rows"] == 3 * summary["users"]
-    code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
-    assert (code, json.loads(out)["answered"]) == (0, 0)  # all of it is there already
-    code, _, err = typed("batch", bundle_of(in_job), *options, "--not-again-days", "2")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "lists holds a job with days 0.0" in err
 
 
 def test_the_report_is_one_page(in_job):
@@ -149,20 +75,6 @@ def test_eval_measures_at_the_cutoffs_asked_for(in_job, typed):
         assert {name.partition("@")[2] for name in json.loads(out)["metrics"]} == {"3"}
 
 
-def test_recommend_prints_titles(in_job, typed):
-    golden = (Path(bundle_of(in_job)) / "golden.jsonl").read_text().splitlines()
-    history = next(r for r in (json.loads(line)["request"]["history"] for line in golden) if len(r) > 2)
-    ids = [event["item"] if isinstance(event, dict) else event for event in history[:3]]
-    code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join([*ids, "no-such"]), "-k", "3", "--json")
-    answer = json.loads(out)
-    assert code == 0
-    assert len(answer["items"]) == 3
-    assert all(item["title"] for item in answer["items"])
-    assert answer["unknown_items"] == ["no-such"]
-    code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join(ids), "-k", "3")
-    assert answer["items"][0]["id"] in out
-
-
 @pytest.mark.usefixtures("in_job")
 def test_runs_lists_newest_first(typed):
     code, out, _ = typed("runs", "--json")
@@ -207,8 +119,6 @@ def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
         (["eval", "no-such-run"], "no run 'no-such-run'"),
         (["export", "no-such-run"], "no run 'no-such-run'"),
         (["report", "--comparison", "none"], "no comparison 'none'"),
-        (["serve", "no-such-bundle"], "no manifest.json here"),
-        (["recommend", "no-such-bundle", "--history", "A"], "no manifest.json here"),
         (["train", *SMALL, "split.cutoff=1999-01-01"], "outside the log"),
         (["train", *SMALL, "split.target_events=[order]"], "no event \\['order'\\]"),
         (["train", *SMALL, "split.target_events=purchase"], "'purchase' is no list"),
@@ -229,7 +139,6 @@ def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
         (["eval", ""], "no run ''"),
         (["report", "--out", "."], "out: . is a folder; give the page's file name, report.html"),
         (["train", "--frehs"], "No such option: --frehs; --help"),
-        (["recommend", "bundle", "-k", "many"], "Invalid value for '-k'"),
         (["trian"], "No such command 'trian'. Did you mean 'train'"),
     ],
 )

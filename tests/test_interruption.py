@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from recsys_lab.runs import find_run, list_runs
-from tests.test_cli import QUIET, ROOT, SMALL
+from tests.main_job import QUIET, ROOT, SMALL
 
 PATIENCE = 120  # seconds
 SASREC = ["model.width=16", "model.max_history=10", "model.batch_size=64"]

@@ -20,6 +20,7 @@ from recsys_lab.export.drift import write_drift
 from recsys_lab.export.golden import write_golden
 from recsys_lab.export.parity import check_parity
 from recsys_lab.export.part import write_member, write_model
+from recsys_lab.export.segments import find_segments
 from recsys_lab.export.settings import ExportSettings
 from recsys_lab.export.surfaces import read_surfaces, write_surfaces
 from recsys_lab.export.tables import write_fallback, write_items
@@ -29,8 +30,20 @@ from serving_min.drift import DRIFT_FILE
 from serving_min.engine import Engine
 from serving_min.errors import BundleError
 from serving_min.manifest import FILE_NAME as MANIFEST_FILE
-from serving_min.manifest import SURFACES_FILE, File, Fingerprints, History, Manifest, Metric, Model, Parity, Policy
+from serving_min.manifest import (
+    SEGMENTS_FILE,
+    SURFACES_FILE,
+    File,
+    Fingerprints,
+    History,
+    Manifest,
+    Metric,
+    Model,
+    Parity,
+    Policy,
+)
 from serving_min.queries import Queries
+from serving_min.surfaces import SEGMENT
 
 COMPANION_QUERIES = 200  # that each companion's parity is checked on
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -66,7 +79,9 @@ def write_bundle(
         raise ExportError(f"{model.name}: this model stays in the lab, no bundle can hold it; export one of our own")
     chosen = ExportSettings.read(settings)
     companions = companions or {}
-    surfaces = read_surfaces(settings.get("surfaces") or {}, companions, model.catalogue)
+    segments = find_segments(model, fold.train, chosen)
+    others = [*companions, *([] if segments is None else [SEGMENT])]
+    surfaces = read_surfaces(settings.get("surfaces") or {}, others, model.catalogue)
     queries = _sample(fold.queries, chosen)
     k = min(chosen.k, len(model.catalogue))
     final = folder / name / version
@@ -74,6 +89,8 @@ def write_bundle(
         with whole_folder(final) as partial:
             write_items(model.catalogue, partial / "items.arrow")
             write_fallback(model, partial / "fallback.npz")
+            if segments is not None:
+                segments.write(partial / SEGMENTS_FILE)
             part = write_model(model, queries, partial, exclude_seen=exclude_seen, k=k, settings=chosen)
             beside = {
                 other: write_member(other, companion, queries, partial, exclude_seen=exclude_seen, k=k, settings=chosen)
@@ -96,6 +113,7 @@ def write_bundle(
                 files={},
                 item_encoder=part.item_encoder,
                 companions=tuple(member for member, _ in beside.values()),
+                segments=None if segments is None else segments.described,
             )
             bundle = _reread(partial, unproven)
             engine = Engine(bundle)

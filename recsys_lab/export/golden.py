@@ -40,7 +40,17 @@ def _of_surfaces(engine: Engine, queries: Queries, catalogue: Catalogue) -> list
     ids = [event["item"] for event in one[0]["history"]]
     found = [shown.id for shown in engine.recommend([msgspec.convert({**one[0], "k": 5}, Request)])[0].items]
     body = {**one[0], "item": ids[-1], "cart": ids[-2:], "items": [*found, "no such item"], "liked": {"items": ids[:1]}}
-    return [(name, body) for name in sorted(engine.bundle.surfaces) if name != RECOMMEND]
+    asked = [(name, body) for name in sorted(engine.bundle.surfaces) if name != RECOMMEND]
+    return asked + _of_segments(engine, one[0]["now"])
+
+
+def _of_segments(engine: Engine, now: int) -> list[tuple[str, dict[str, Any]]]:
+    """A newcomer of the first segment, on each surface that has something to say to them."""
+    for column, value in engine.bundle.segments.tables:
+        name, values = engine.bundle.manifest.history.attributes[column]
+        body = {"history": [], "user": {name: values[value]}, "now": now}
+        return [(name, body) for name, surface in sorted(engine.bundle.surfaces.items()) if surface.by_segment]
+    return []
 
 
 def golden_requests(engine: Engine, queries: Queries, catalogue: Catalogue) -> list[dict[str, Any]]:

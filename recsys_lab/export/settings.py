@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from recsys_lab.errors import ConfigError
@@ -17,7 +17,8 @@ class ExportSettings:
     """``conf/export``. Recall and parity are measured on lists of ``k``, with at most
     ``parity_queries`` of the test queries; up to ``flat_limit`` vectors are searched exactly,
     up to ``table_limit`` item-item weights all kept. An index takes at most ``index_megabytes``; vectors that take
-    more than ``vectors_megabytes`` are kept in 8 bits a number."""
+    more than ``vectors_megabytes`` are kept in 8 bits a number. ``segments`` are user attributes whose values, if
+    ``segment_users`` users share one, get a table of their ``segment_items`` most popular items."""
 
     target_recall: float = 0.97
     k: int = 100
@@ -28,6 +29,9 @@ class ExportSettings:
     parity_queries: int = 2_000
     tolerance: float = 1e-5
     seed: int = 0
+    segments: list[str] | None = field(default_factory=lambda: ["country"])
+    segment_users: int = 200
+    segment_items: int = 300
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> ExportSettings:
@@ -41,6 +45,11 @@ class ExportSettings:
         for name in ("k", "parity_queries"):
             if getattr(read, name) < 1:
                 raise ConfigError(f"export.{name}: {getattr(read, name)} measures nothing; use 1 or more")
+        for name in ("segment_users", "segment_items"):
+            if getattr(read, name) < 1:
+                raise ConfigError(f"export.{name}: {getattr(read, name)} is too few; use 1 or more")
+        if len(set(read.segments or [])) != len(read.segments or []):
+            raise ConfigError(f"export.segments: {read.segments} names an attribute twice")
         if not 0 < read.target_recall <= 1:
             raise ConfigError(f"export.target_recall: {read.target_recall} is no share; use more than 0, at most 1")
         if read.seed < 0 or read.tolerance < 0:

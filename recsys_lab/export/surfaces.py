@@ -17,10 +17,11 @@ from serving_min.surfaces import PLAIN_NAME, Surface, with_sources
 LOG = logging.getLogger(__name__)
 
 
-def read_surfaces(settings: Mapping[str, Any], companions: Collection[str], catalogue: Catalogue) -> dict[str, Surface]:
-    """``export.surfaces``, without retrievers whose companion is missing and without caps on what the items lack.
+def read_surfaces(settings: Mapping[str, Any], others: Collection[str], catalogue: Catalogue) -> dict[str, Surface]:
+    """``export.surfaces``, without retrievers whose source is missing and without caps on what the items lack.
 
-    Raises ConfigError for what is no surface.
+    ``others`` are the sources that not every bundle has: companions by name, segments. Raises ConfigError
+    for what is no surface.
     """
     try:
         surfaces = msgspec.convert(dict(settings), dict[str, Surface])
@@ -29,7 +30,7 @@ def read_surfaces(settings: Mapping[str, Any], companions: Collection[str], cata
     for name in surfaces:
         if not PLAIN_NAME.fullmatch(name):
             raise ConfigError(f"export.surfaces: {name!r} is no name for a route; use a-z, 0-9 and '-'")
-    kept = with_sources(surfaces, companions)
+    kept = with_sources(surfaces, others)
     for name, surface in surfaces.items():
         for asked in set(surface.retrievers) - set(kept[name].retrievers):
             LOG.warning("surface %s goes without %s, which this bundle does not have", name, asked.source)

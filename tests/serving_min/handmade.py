@@ -6,7 +6,7 @@ Six items. A, B, C are red things that go together, D, E, F blue ones. F is not 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from serving_min.engine import Engine
 from serving_min.item_codes import make_slots
 from serving_min.manifest import (
     FILE_NAME,
+    SEGMENTS_FILE,
     SURFACES_FILE,
     FaissIndex,
     File,
@@ -36,6 +37,7 @@ from serving_min.manifest import (
     Model,
     Parity,
     Policy,
+    Segments,
     SessionIndex,
     TableIndex,
 )
@@ -140,6 +142,20 @@ def write_sessions(folder: Path, sessions: list[list[int]], weights: NDArray[np.
     return SessionIndex(size=len(sessions), length=4, recent=3, neighbours=2, gap=1800)
 
 
+def write_segments(folder: Path, tables: Mapping[tuple[int, int], Sequence[tuple[int, float]]]) -> Segments:
+    """Items and scores, by the attribute and the code of its value; there is one attribute, the country."""
+    pairs = [pair for table in tables.values() for pair in table]
+    np.savez(
+        folder / SEGMENTS_FILE,
+        attributes=np.array([attribute for attribute, _ in tables], np.int32),
+        values=np.array([value for _, value in tables], np.int32),
+        offsets=np.concatenate([[0], np.cumsum([len(table) for table in tables.values()])]).astype(np.int64),
+        items=np.array([item for item, _ in pairs], np.int32),
+        scores=np.array([score for _, score in pairs], np.float32),
+    )
+    return Segments((COUNTRIES[0],), size=len(tables), users=2, items=4)
+
+
 def write_bundle(
     folder: Path,
     kind: Kind,
@@ -151,6 +167,7 @@ def write_bundle(
     golden: list[dict[str, Any]] = GOLDEN,
     companions: Mapping[str, MemberKind] | None = None,
     surfaces: Mapping[str, Any] | None = None,
+    segments: Mapping[tuple[int, int], Sequence[tuple[int, float]]] | None = None,
 ) -> Path:
     """Write a bundle; ``model`` writes its model files (default: the six items above), companions have theirs."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,6 +205,7 @@ def write_bundle(
         parity=Parity(1, 10, True, 1.0, 1.0, 0.0),
         files={},
         companions=tuple(beside),
+        segments=None if segments is None else write_segments(folder, segments),
     )
     (folder / "golden.jsonl").write_bytes(b"")
     seal(folder, manifest)

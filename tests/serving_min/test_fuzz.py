@@ -29,7 +29,7 @@ from serving_min.bundle import Bundle
 from serving_min.drift import Reference, Spread
 from serving_min.engine import Engine
 from serving_min.errors import BundleError
-from serving_min.manifest import read_manifest
+from serving_min.manifest import MemberKind, read_manifest
 from serving_min.messages import Liked, Request
 from serving_min.openapi import openapi
 from serving_min.routes.admin import create_admin_app
@@ -38,7 +38,13 @@ from serving_min.shop import Shop
 from tests.serving_min.handmade import seal, write_bundle
 
 SURFACES: dict[str, Any] = {
-    "home": {"retrievers": [{"source": "model"}, {"source": "trending", "weight": 0.5}]},
+    "home": {
+        "retrievers": [
+            {"source": "model"},
+            {"source": "trending", "weight": 0.5},
+            {"source": "segment", "to": "newcomers"},
+        ]
+    },
     "together": {"retrievers": [{"source": "pairs", "of": "item"}], "needs": "item", "seen": "keep"},
     "cart": {"retrievers": [{"source": "pairs", "of": "cart"}], "seen": "keep"},
     "search": {"retrievers": [{"source": "given"}, {"source": "model"}], "needs": "items", "by": "scores"},
@@ -56,7 +62,9 @@ SOME = settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCh
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with surfaces of every kind, companions, and what drift is measured against."""
     folder = tmp_path_factory.mktemp("fuzz") / "bundle"
-    write_bundle(folder, "vector", companions={"pairs": "neighbours", "trending": "static"}, surfaces=SURFACES)
+    companions: dict[str, MemberKind] = {"pairs": "neighbours", "trending": "static"}
+    tables = {(0, 1): [(4, 2.0), (0, 1.0)], (0, 2): [(2, 0.5)]}
+    write_bundle(folder, "vector", companions=companions, surfaces=SURFACES, segments=tables)
     spread = Spread((0.5,), (0.5, 0.5))
     (folder / "drift.json").write_bytes(msgspec.json.encode(Reference(2, 3, spread, spread, distinct=2)))
     seal(folder, read_manifest(folder))
@@ -171,7 +179,9 @@ def test_any_path_at_all(client: TestClient, shop: Shop, method: str, path: str,
     assert asked.request(method, f"/{quote(path)}").status_code < 500
 
 
-@pytest.mark.parametrize("name", ["drift.json", "surfaces.json", "pairs/neighbours.npz", "trending/fallback.npz"])
+@pytest.mark.parametrize(
+    "name", ["drift.json", "surfaces.json", "segments.npz", "pairs/neighbours.npz", "trending/fallback.npz"]
+)
 def test_a_bundle_with_a_flipped_byte_is_refused_or_answers(folder: Path, tmp_path: Path, name: str) -> None:
     copy = tmp_path / "bundle"
     shutil.copytree(folder, copy)
@@ -189,6 +199,9 @@ def test_a_bundle_with_a_flipped_byte_is_refused_or_answers(folder: Path, tmp_pa
                 refused += 1
                 continue
             for surface in engine.bundle.surfaces:
-                asked = Request(history=["A"], item="A", items=["A"], cart=["B"], liked=Liked(["A"]))
+                german = {"country": "DE"}
+                asked = Request(history=["A"], item="A", items=["A"], cart=["B"], liked=Liked(["A"]), user=german)
                 assert engine.recommend([asked], surface)[0].surface == surface
+                newcomer = Request(item="A", items=["A", "E"], liked=Liked(categories=["red"]), user=german)
+                assert engine.recommend([newcomer], surface)[0].surface == surface
     assert refused > 10

@@ -22,7 +22,7 @@ from recsys_lab.tuning import search as searching
 from recsys_lab.tuning.outcome import Outcome
 from recsys_lab.tuning.study import finished, open_study
 from recsys_lab.tuning.trial import Search, work
-from tests.test_cli import ROOT, SMALL
+from tests.main_job import ROOT, SMALL
 from tests.test_interruption import PATIENCE, kill_when, start
 from tests.tuning.test_trial import Unread
 

@@ -1,0 +1,83 @@
+"""A bundle served, asked, released and taken back through the command line, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.main_job import SMALL, Type, bundle_of
+from tests.serving_min.handmade import write_bundle
+
+
+def test_recommend_prints_titles(in_job, typed):
+    golden = (Path(bundle_of(in_job)) / "golden.jsonl").read_text().splitlines()
+    history = next(r for r in (json.loads(line)["request"]["history"] for line in golden) if len(r) > 2)
+    ids = [event["item"] if isinstance(event, dict) else event for event in history[:3]]
+    code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join([*ids, "no-such"]), "-k", "3", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert len(answer["items"]) == 3
+    assert all(item["title"] for item in answer["items"])
+    assert answer["unknown_items"] == ["no-such"]
+    code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join(ids), "-k", "3")
+    assert answer["items"][0]["id"] in out
+
+
+def test_a_batch_has_a_list_for_every_user(in_job, typed):
+    options = ["--out", "lists", "--surface", "push", "-k", "3", "--shard", "200", *SMALL]
+    code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["users"] == summary["answered"] > 100
+    assert summary["rows"] == 3 * summary["users"]
+    code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
+    assert (code, json.loads(out)["answered"]) == (0, 0)  # all of it is there already
+    code, _, err = typed("batch", bundle_of(in_job), *options, "--not-again-days", "2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "lists holds a job with days 0.0" in err
+
+
+def test_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundles = tmp_path / "export" / "bundles"
+    for kind in ("static", "neighbours"):
+        write_bundle(bundles / kind, kind)
+    assert typed("releases") == (0, "nothing was released yet; `recsys-lab promote BUNDLE` does\n", "")
+    assert typed("promote", "export/bundles/static") == (0, "live: test-static 1\n", "")
+    assert json.loads(typed("promote", "export/bundles/neighbours", "--json")[1])["bundle"] == "neighbours"
+    assert "is live already" in typed("promote", "export/bundles/neighbours")[2]
+    assert typed("rollback") == (0, "live: test-static 1\n", "")
+    listed = json.loads(typed("releases", "--registry", str(bundles), "--json")[1])
+    assert [(one["action"], one["bundle"]) for one in listed] == [
+        ("rollback", "static"),
+        ("promote", "neighbours"),
+        ("promote", "static"),
+    ]
+    assert "neighbours" in typed("releases")[1]
+    (bundles / "static" / "fallback.npz").write_bytes(b"")
+    assert typed("promote", "export/bundles/static")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["serve", "no-such-bundle"], "no manifest.json here"),
+        (["recommend", "no-such-bundle", "--history", "A"], "no manifest.json here"),
+        (["recommend", "bundle", "-k", "many"], "Invalid value for '-k'"),
+        (["recommend", "bundle", "-k", "0"], "recommend: Expected `int` >= 1"),
+        (["promote", "no-such-bundle"], "no manifest.json here"),
+        (["rollback"], "no such folder; `recsys-lab promote BUNDLE` makes a registry"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type, words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = typed(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("recsys-lab: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
