@@ -35,7 +35,7 @@ class Batcher(Generic[Job, Result]):
         *,
         begin: Callable[[], None] = lambda: None,
         apart: bool = False,
-        largest: int = 16,
+        largest: int = 32,
         waiting: int = 512,
         longest: float = 0.01,
         patience: float = 0.025,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ class Vectors:
     vectors: ItemVectors  # [C, D]
     exact: bool = False  # the index itself leaves nothing out
     widening: int = 1
+
+    @cached_property
+    def _all(self) -> bool:
+        """Whether every item, from the first on, is a candidate: then its place is its code."""
+        return len(self.codes) > 0 and int(self.codes[-1]) == len(self.codes) - 1
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         """Query vectors [Q, D]. Each history is encoded alone and without padding: kernels sum in another
@@ -93,6 +99,8 @@ class Vectors:
         """The vectors of any item codes [N, D], zeros for those that are no candidates."""
         if not len(self.codes):
             return np.zeros((len(codes), self.vectors.width), np.float32)
+        if self._all and (not len(codes) or codes.max() < len(self.codes)):
+            return self.vectors.rows(codes.astype(np.int64))
         places = self.codes.searchsorted(codes).clip(max=len(self.codes) - 1)
         vectors = self.vectors.rows(places)
         strangers = self.codes[places] != codes
@@ -151,7 +159,8 @@ class Vectors:
         places.sort(axis=1)
         missing = places < 0
         places[missing] = 0  # ascending they stay
-        codes, scores = self.codes[places], self.vectors.scores(places, queries)
+        codes = places.astype(np.int32) if self._all else self.codes[places]
+        scores = self.vectors.scores(places, queries)
         scores[missing] = -np.inf
         scores[_barred(codes, bounds)] = -np.inf
         most = max(bound.k for bound in bounds)
