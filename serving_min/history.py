@@ -84,9 +84,7 @@ def to_queries(histories: Sequence[KnownHistory], vocabulary: Vocabulary) -> Que
         events=events,
         times=times,
         now=[history.now for history in histories],
-        attributes=np.array([history.attributes for history in histories], np.int32).reshape(
-            len(histories), len(vocabulary.attributes)
-        ),
+        attributes=np.array([history.attributes for history in histories], np.int32) if vocabulary.attributes else None,
         event_names=vocabulary.events,
     )
     return queries if times is not None else dataclasses.replace(queries, times=np.repeat(queries.now, queries.lengths))

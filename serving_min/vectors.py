@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serving_min.bounds import Bounds, best_of, no_opinion
 from serving_min.item_vectors import ItemVectors
 from serving_min.laps import lap
+from serving_min.opinions import CODE_BITS
 from serving_min.queries import Queries
 from serving_min.rerank import TopK, speaks
 
@@ -22,7 +23,6 @@ MOST_FETCHED = 1 << 14  # neighbours asked of the index for one list; beyond tha
 SLACK = 1e-5  # relative: the index sums in another order, so closer scores may have changed places
 SHALLOW = 512  # neighbours: what looks no deeper is not told apart
 SAMPLE = 4_096  # candidates that tell how many a filter leaves
-LOWEST = np.int64(0xFFFFFFFF)  # the lower half of 64 bits
 
 
 @dataclass(frozen=True)
@@ -205,33 +205,22 @@ def _barred(codes: NDArray[np.int32], bounds: Sequence[Bounds]) -> NDArray[np.bo
     for row, bound in enumerate(bounds):
         if bound.allowed is not None:
             outside[row] = ~bound.allowed[codes[row]]
-    # all rows one above the other: one search instead of one for each
-    span = np.int64(codes[:, -1].max()) + 1
-    found = (codes + span * np.arange(len(codes))[:, None]).ravel()
     sizes = [len(bound.barred) for bound in bounds]
-    wanted = np.concatenate([bound.barred for bound in bounds]) if sum(sizes) else np.zeros(0, np.int32)
-    inside = wanted < span
-    wanted = (wanted + span * np.repeat(np.arange(len(codes)), sizes))[inside]
-    places = found.searchsorted(wanted, "right") - 1
-    outside.ravel()[places[(places >= 0) & (found[places] == wanted)]] = True
+    if any(sizes):
+        # all rows one above the other: one search instead of one for each
+        above = np.arange(len(codes)) << CODE_BITS
+        found = (codes + above[:, None]).ravel()
+        wanted = np.concatenate([bound.barred for bound in bounds]) + np.repeat(above, sizes)
+        places = found.searchsorted(wanted, "right") - 1
+        outside.ravel()[places[found[places] == wanted]] = True
     return outside
 
 
 def best_first(
     codes: NDArray[np.int32], scores: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The k best of each row of ``codes`` and ``scores`` [Q, F], ties to the lower code, as arrays [Q, k].
-
-    A score and a code are sorted as one integer: the bits of a float, those of a negative one turned around, order
-    like the float.
-    """
-    bits = (scores + np.float32(0)).view(np.int32)  # -0 becomes 0, which it ties with
-    keys = (~_turned(bits)).astype(np.int64) << 32 | codes
-    keys.sort(axis=1)
-    keys = keys[:, :k]
-    return (keys & LOWEST).astype(np.int32), _turned(~(keys >> 32).astype(np.int32)).view(np.float32)
-
-
-def _turned(bits: NDArray[np.int32]) -> NDArray[np.int32]:
-    turned: NDArray[np.int32] = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-    return turned
+    """The k best of each row of ``scores`` [Q, F] and their ``codes``, which ascend in each row, as arrays [Q, k]; ties
+    go to the lower code."""
+    order = (-scores).argsort(axis=1, kind="stable")[:, :k]
+    order += np.arange(len(codes))[:, None] * codes.shape[1]
+    return codes.take(order), scores.take(order)
