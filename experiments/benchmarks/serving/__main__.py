@@ -4,8 +4,9 @@
 
 Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
 server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready, what the
-closed loop of 64 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
-can answer, the time after, idle connections; what a request costs and where. Of one also the peer in ``peer``.
+closed loop of 32 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
+can answer, the time after, idle connections; what a request costs and where. Of one also two workers on both cores,
+where the load generator and Redis are, too, and the peer in ``peer``.
 Everything goes to reports/benchmarks/serving.json, with machine and versions.
 """
 
@@ -14,26 +15,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks.peers import CACHE, ROOT, machine, python_of, run, versions
 from experiments.benchmarks.serving.bundles import TARGETS, make, write_peer
-from experiments.benchmarks.serving.servers import SERVER_CORE, Server, running
+from experiments.benchmarks.serving.servers import CLIENT_CORE, SERVER_CORE, Server, redis, running
 
 REPORT = ROOT / "reports" / "benchmarks" / "serving.json"
 PACKAGES = ("faiss-cpu", "httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "starlette", "uvicorn", "uvloop")
 PEER_ITEMS = 1_000_000
 IDLE = 10_000
+CLOSED = 32  # connections that ask again as soon as they are answered
 WIDE = 1_024  # connections where many requests are to be under way
 
 
 def measured(server: Server, requests: Path, seconds: float, *, full: bool) -> dict[str, Any]:
     """Warm up, find the capacity, then below, above and below it again."""
-    server.ask(requests, seconds=seconds / 2, connections=64)
+    server.ask(requests, seconds=seconds, connections=CLOSED)
     before = server.resident_mib
-    closed = server.ask(requests, seconds=seconds, connections=64)
+    closed = server.ask(requests, seconds=seconds, connections=CLOSED)
     capacity = closed["accepted_per_second"]
     found = {
         "ready_seconds": server.ready_seconds,
@@ -60,6 +63,7 @@ def of_bundle(count: int, cache: Path, seconds: float) -> dict[str, Any]:
     index = json.loads((bundle / "manifest.json").read_bytes())["index"]
     with running(["-m", "serving_min", bundle, "--port", "0"]) as server:
         found = measured(server, requests, seconds, full=True)
+    two = of_two_workers(bundle, requests, seconds) if count == PEER_ITEMS else {}
     inside = stages(bundle, requests)
     whole = found["capacity"]["server_cpu_microseconds"]
     model = sum(inside[name] for name in ("encode", "search", "score"))
@@ -67,9 +71,19 @@ def of_bundle(count: int, cache: Path, seconds: float) -> dict[str, Any]:
         "items": count,
         "index": index,
         **found,
+        **two,
         "engine_microseconds": inside,
         "glue_share": round(1 - model / whole, 2),
     }
+
+
+def of_two_workers(bundle: Path, requests: Path, seconds: float) -> dict[str, Any]:
+    if shutil.which("redis-server") is None:
+        return {"two_workers": "redis-server is not installed"}
+    with redis() as store:
+        words = ["-m", "serving_min", bundle, "--port", "0", "--workers", "2", "--redis", store]
+        with running(words, cores=(SERVER_CORE, CLIENT_CORE)) as server:
+            return {"two_workers": measured(server, requests, seconds, full=False)}
 
 
 def of_peer(cache: Path, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Servers to be measured: each a process of its own, pinned to one core."""
+"""Servers to be measured: processes of their own, pinned to a core or two."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ ENVIRONMENT = {**os.environ, **dict.fromkeys(THREADS, "1")}
 
 @dataclass
 class Server:
-    """A running one; ``ready_seconds`` is from the start of its process to the line that says it listens."""
+    """A running one, with the processes that it started itself; ``ready_seconds`` is from the start of its process to
+    the line that says it listens."""
 
     process: int
     host: str
@@ -33,13 +36,22 @@ class Server:
     @property
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for process in self._processes:
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     @property
     def resident_mib(self) -> int:
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process}/status").read_text())
-        return round(int(found[1]) / 1024) if found else 0
+        """What is in memory, mapped files too; what two processes share counts once."""
+        rollups = [Path(f"/proc/{process}/smaps_rollup").read_text() for process in self._processes]
+        return round(sum(int(found[1]) for text in rollups if (found := re.search(r"Pss:\s+(\d+)", text))) / 1024)
+
+    @property
+    def _processes(self) -> list[int]:
+        children = Path(f"/proc/{self.process}/task/{self.process}/children").read_text()
+        return [self.process, *map(int, children.split())]
 
     def ask(self, requests: Path, **options: Any) -> dict[str, Any]:
         """What ``load`` with these options measured, and the server's CPU time per answer."""
@@ -83,7 +95,23 @@ class Server:
 
 
 @contextmanager
-def running(words: Sequence[str | Path], python: Path | str = sys.executable) -> Iterator[Server]:
+def redis() -> Iterator[str]:
+    """The address of a Redis of our own, on the load generator's core; several workers keep what users do there."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    pinned = partial(os.sched_setaffinity, 0, {CLIENT_CORE})
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, preexec_fn=pinned) as process:
+        try:
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def running(
+    words: Sequence[str | Path], python: Path | str = sys.executable, cores: Collection[int] = (SERVER_CORE,)
+) -> Iterator[Server]:
     """``python words``, which prints a line with its address when it is ready."""
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -92,7 +120,7 @@ def running(words: Sequence[str | Path], python: Path | str = sys.executable) ->
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     with process:
         try:
@@ -103,4 +131,4 @@ def running(words: Sequence[str | Path], python: Path | str = sys.executable) ->
                 raise SystemExit(f"{words}: not ready, it said {line!r}")
             yield Server(process.pid, found[1], int(found[2]), round(time.perf_counter() - began, 2))
         finally:
-            process.kill()
+            process.terminate()  # so that it ends those that it started
