@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
+from serving_min.depth import depth
 from serving_min.item_vectors import ItemVectors
 from serving_min.laps import lap
 from serving_min.opinions import CODE_BITS
@@ -76,10 +77,10 @@ class Vectors:
         depths = [self._depth(bounds[row]) for row in rows.tolist()]
         for place in np.flatnonzero(speaks(encoded)).tolist():
             alike[_class_of(depths[place])].append(place)
-        for depth, places in alike.items():
+        for reach, places in alike.items():
             asked = [bounds[rows[place]] for place in places]
             own = np.array([depths[place] for place in places])
-            found = self._found(encoded[places], asked, own) if depth else [None] * len(places)
+            found = self._found(encoded[places], asked, own) if reach else [None] * len(places)
             for place, bound, best in zip(places, asked, found, strict=True):
                 lists[rows[place]] = self._scored(encoded[place], bound) if best is None else best
         return [no_opinion(bound.k) if best is None else best for best, bound in zip(lists, bounds, strict=True)]
@@ -128,12 +129,12 @@ class Vectors:
         """How many to fetch so that k and one more remain inside the bounds; 0 = score exactly."""
         if bounds.among is not None:
             return 0
-        wanted = (bounds.k + 1) * self.widening + len(bounds.barred)
+        left = len(self.codes)
         if bounds.allowed is not None:
             left = self._left(bounds.allowed)
             if left <= EXACT_BELOW:
                 return 0
-            wanted = 2 * wanted * len(self.codes) // left
+        wanted = depth(bounds.k, len(bounds.barred), self.widening, left / len(self.codes))
         return wanted if wanted <= min(MOST_FETCHED, len(self.codes)) else 0
 
     def _left(self, allowed: NDArray[np.bool_]) -> int:

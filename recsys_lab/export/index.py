@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_lab.errors import ExportError
+from serving_min.depth import depth
 from serving_min.item_vectors import ItemVectors
 
 Vectors = NDArray[np.float32]
@@ -21,6 +22,7 @@ Settings = dict[str, float]
 
 SCORE_TOLERANCE = 1e-5  # relative: an item this close to the k-th best score is as good as it
 STANDARD_ERRORS = 2.0  # by which the measured recall must exceed the target, since it is a sample's
+SHORT = 10  # items of a usual list, in which what is missed weighs more
 QUERIES_TIMED = 64
 TRAINED_ON = 64  # vectors for each list, when the lists' centres are looked for
 ROUNDS = 10  # of that search
@@ -34,8 +36,8 @@ class IndexChoice:
     """An index that reached ``target``, with the search-time ``settings`` already set in it.
 
     ``settings`` are spelt as FAISS's ``ParameterSpace`` takes them. ``recall`` is the share of the exact ``k`` best
-    among the best, by their stored vectors, of the ``widening`` times k that it names; ``microseconds`` a single
-    query's time on one thread.
+    among the best, by their stored vectors, of those that the server fetches with this ``widening``; ``microseconds``
+    the time of a single query for a short list on one thread.
     """
 
     index: Any
@@ -66,13 +68,12 @@ def build_index(
 ) -> IndexChoice:
     """The fastest inner-product index over ``vectors`` [C, D] whose recall@k reaches the target.
 
-    Up to ``flat_limit`` vectors that is the exact one. Beyond, inverted files of at most ``megabytes`` are
-    filled (around the centres of one seeded clustering), each searched with more and more probes until its
-    recall on ``queries`` [Q, D] exceeds the target by two standard errors, and timed there. What an index names is
-    scored with the ``stored`` vectors (None: the same ones), as the server does. Searches are on one thread; a large
-    index is filled by all that FAISS may use. Items
-    within 1e-5 of the k-th best score count as found, so that ties cost nothing. Raises
-    ExportError when there is nothing to index or no index is good enough.
+    Up to ``flat_limit`` vectors that is the exact one. Beyond, inverted files of at most ``megabytes`` are filled
+    (around the centres of one seeded clustering) and searched with more and more probes, until recall on ``queries``
+    [Q, D], in lists of ``k`` and of 10 items, exceeds the target by two standard errors; there they are timed. As many
+    are fetched as the server fetches, and scored with the ``stored`` vectors (None: the same ones). Items within 1e-5
+    of the k-th best score count as found, so that ties cost nothing. Searches are on one thread; a large index is
+    filled by all that FAISS may use. Raises ExportError when there is nothing to index or no index is good enough.
     """
     import faiss
 
@@ -86,25 +87,26 @@ def build_index(
         exact = faiss.IndexFlatIP(vectors.shape[1])
         exact.add(vectors)
         return IndexChoice(exact, "Flat", {}, 1, 1.0, target_recall, k, _microseconds(exact, queries, k))
-    kth_best = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[0][:, -1]
-    truth = Truth(vectors, queries, kth_best, k, stored or ItemVectors(vectors))
+    best_scores = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[0]
+    truth = Truth(vectors, queries, best_scores, stored or ItemVectors(vectors))
     best: IndexChoice | None = None
     nearest_miss = (0.0, "")
     for factory, index in _inverted_files(vectors, seed, megabytes):
-        fewest = faiss.extract_index_ivf(index).nlist // 4 + 1
+        fewest = faiss.extract_index_ivf(index).nlist // 2 + 1
         for widening in _widenings(factory):
-            settings, recall, reached = _grow_probes(index, truth, widening, target_recall, fewest)
-            nearest_miss = max(nearest_miss, (recall, f"{factory} {settings}"))
+            settings, recalls, reached = _grow_probes(index, truth, widening, target_recall, fewest)
+            nearest_miss = max(nearest_miss, (min(recalls), f"{factory} {settings}"))
             if not reached:
                 continue
             fewest = int(settings["nprobe"])  # with as many, to ask for more only takes longer
-            took = _microseconds(index, queries, k * widening, truth.stored)
+            took = _microseconds(index, queries, truth.fetched(truth.lengths[0], widening), truth.stored)
             if best is None or took < best.microseconds:
-                best = IndexChoice(index, factory, settings, widening, recall, target_recall, k, took)
+                best = IndexChoice(index, factory, settings, widening, recalls[-1], target_recall, k, took)
     if best is None:
         raise ExportError(
-            f"target_recall: {target_recall:g} at k={k} was not reached; the nearest is {nearest_miss[0]:.4f} with "
-            f"{nearest_miss[1]}. Lower it, or raise flat_limit to {len(vectors)} for exact search"
+            f"target_recall: {target_recall:g} at k={k} and in short lists was not reached; the nearest is "
+            f"{nearest_miss[0]:.4f} with {nearest_miss[1]}. Lower it, or raise flat_limit to {len(vectors)} for exact "
+            "search"
         )
     _set(best.index, best.settings)
     return best
@@ -112,24 +114,33 @@ def build_index(
 
 @dataclass(frozen=True)
 class Truth:
-    """What an index should find: items that score at least ``kth_best`` [Q]. It names, ``stored`` vectors choose k."""
+    """What an index should find: items with the ``best`` scores [Q, k]. It names, ``stored`` vectors choose."""
 
     vectors: Vectors  # [C, D]
     queries: Vectors  # [Q, D]
-    kth_best: Vectors  # [Q]
-    k: int
+    best: Vectors  # [Q, k] descending
     stored: ItemVectors
 
-    def recall(self, found: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Per query, the share of those chosen among ``found`` [Q, F] (-1: none) whose exact score is good enough."""
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of the lists that an index should fill well, the longest last."""
+        k = self.best.shape[1]
+        return (SHORT, k) if k > SHORT else (k,)
+
+    def fetched(self, k: int, widening: int) -> int:
+        """How many the server asks for."""
+        return min(depth(k, 0, widening), len(self.vectors))
+
+    def recall(self, found: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """Per query, the share of the k chosen among ``found`` [Q, F] (-1: none) whose exact score is good enough."""
         shares = np.empty(len(found))
-        slack = SCORE_TOLERANCE * np.abs(self.kth_best)
+        least = self.best[:, k - 1] - SCORE_TOLERANCE * np.abs(self.best[:, k - 1])
         for row, (query, named) in enumerate(zip(self.queries, found, strict=True)):
             places = named[named >= 0]
             scores = self.stored.scores(places[None], query[None])[0]
-            chosen = places[np.argsort(-scores, kind="stable")[: self.k]]
+            chosen = places[np.argsort(-scores, kind="stable")[:k]]
             exact = np.einsum("kd,d->k", self.vectors[chosen], query)
-            shares[row] = np.count_nonzero(exact >= self.kth_best[row] - slack[row]) / self.k
+            shares[row] = np.count_nonzero(exact >= least[row]) / k
         return shares
 
 
@@ -195,19 +206,24 @@ def _widenings(factory: str) -> tuple[int, ...]:
     return (4, 8, 16, 32) if "PQ" in factory else (1,)
 
 
-def _grow_probes(index: Any, truth: Truth, widening: int, target: float, below: int) -> tuple[Settings, float, bool]:
-    """Raise ``nprobe``, by a third or a half at a time, until the target is reached; what was set, and the recall."""
+def _grow_probes(
+    index: Any, truth: Truth, widening: int, target: float, below: int
+) -> tuple[Settings, list[float], bool]:
+    """Raise ``nprobe``, by a third or a half at a time, until all lists reach the target; what was set, the recalls."""
     settings: Settings = {}
-    recall = 0.0
+    recalls = [0.0]
+    depths = [truth.fetched(k, widening) for k in truth.lengths]
     with _one_thread():
         for probes in takewhile(lambda number: number < below, PROBES):
             settings = {"nprobe": float(probes)}
             _set(index, settings)
-            per_query = truth.recall(index.search(truth.queries, truth.k * widening)[1])
-            recall = float(per_query.mean())
-            if recall - STANDARD_ERRORS * float(per_query.std()) / np.sqrt(len(per_query)) >= target:
-                return settings, recall, True
-    return settings, recall, False
+            places = index.search(truth.queries, depths[-1])[1]  # what it thinks best comes first
+            each = [truth.recall(places[:, :deep], k) for deep, k in zip(depths, truth.lengths, strict=True)]
+            recalls = [float(shares.mean()) for shares in each]
+            doubts = [STANDARD_ERRORS * float(shares.std()) / np.sqrt(len(shares)) for shares in each]
+            if all(recall - doubt >= target for recall, doubt in zip(recalls, doubts, strict=True)):
+                return settings, recalls, True
+    return settings, recalls, False
 
 
 def _set(index: Any, settings: Settings) -> None:

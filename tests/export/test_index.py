@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recsys_lab.errors import ExportError
 from recsys_lab.export.index import build_index
+from serving_min.depth import depth
 
 WIDTH = 16
 
@@ -50,7 +51,7 @@ def test_a_large_one_is_searched_as_well_as_was_asked(
     choice.write(tmp_path / "items.faiss")
     index = faiss.read_index(str(tmp_path / "items.faiss"))
     best = np.argsort(-(queries @ vectors.T), axis=1)[:, :50]
-    named = found(index, queries, 50 * choice.widening)
+    named = found(index, queries, depth(50, 0, choice.widening))
     scores = np.where(named < 0, -np.inf, np.einsum("qfd,qd->qf", vectors[named], queries))
     chosen = np.take_along_axis(named, np.argsort(-scores, axis=1)[:, :50], axis=1)
     shares = [np.isin(row, got).mean() for row, got in zip(best, chosen, strict=True)]
