@@ -34,7 +34,8 @@ from serving_min.surfaces import MODEL, RECOMMEND
 
 NO_CODES, NO_SCORES = np.zeros(0, np.int32), np.zeros(0, np.float32)
 CERTAIN = np.ones(MOST_ITEMS)
-MOST_PLACES = 22  # the greatest power of ten that is exact
+TENS = 10.0 ** np.arange(-22, 39)  # what is below the first is shown with fewer digits, and is as good as nothing
+UP, DOWN = (10.0 ** np.maximum(0, sign * (28 - np.arange(len(TENS) + 1))) for sign in (1, -1))
 
 
 class Made(Struct, frozen=True, eq=False):
@@ -218,9 +219,7 @@ def in_six_digits(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     A whole number by a power of ten is the nearest that there is to the decimal, so it is printed with these digits.
     """
     exact = scores.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        places = 5 - np.floor(np.log10(np.abs(exact))).clip(-MOST_PLACES, MOST_PLACES)
-    power = 10.0 ** np.abs(places)
-    whole = np.rint(np.where(places < 0, exact / power, exact * power))
-    rounded: NDArray[np.float64] = np.where(places < 0, whole * power, whole / power)
+    places = TENS.searchsorted(np.abs(exact), "right")
+    up, down = UP.take(places), DOWN.take(places)
+    rounded: NDArray[np.float64] = np.rint(exact * up / down) * down / up
     return rounded
