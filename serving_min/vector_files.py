@@ -74,8 +74,10 @@ def _read_index(path: Path, described: FaissIndex, vectors: ItemVectors) -> tupl
     """The index, and whether it is exact."""
     import faiss
 
+    # lists of 4-bit codes are copied even from a mapped file, which would stay in memory beside them
+    how = 0 if "x4fs" in described.factory else faiss.IO_FLAG_MMAP_IFC
     with reading(path):
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        index = faiss.read_index(str(path), how)
         found, shape = (index.ntotal, index.d), (described.size, described.dimension)
         must(found == shape, f"the index is {found}, the manifest says {shape}")
         must(index.metric_type == faiss.METRIC_INNER_PRODUCT, "the index is not for inner products")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_lab.errors import ExportError
+from serving_min.depth import depth
 from serving_min.item_vectors import ItemVectors
 
 Vectors = NDArray[np.float32]
@@ -20,8 +22,12 @@ Settings = dict[str, float]
 
 SCORE_TOLERANCE = 1e-5  # relative: an item this close to the k-th best score is as good as it
 STANDARD_ERRORS = 2.0  # by which the measured recall must exceed the target, since it is a sample's
+SHORT = 10  # items of a usual list, in which what is missed weighs more
 QUERIES_TIMED = 64
 TRAINED_ON = 64  # vectors for each list, when the lists' centres are looked for
+ROUNDS = 10  # of that search
+PROBES = (1, *(number << step for step in range(16) for number in (2, 3)))  # 1 2 3 4 6 8 12 16 ..
+MANY = 1_000_000  # vectors; with fewer, threads that wait for each other cost more than they bring
 MEGABYTE = 1 << 20
 
 
@@ -30,8 +36,8 @@ class IndexChoice:
     """An index that reached ``target``, with the search-time ``settings`` already set in it.
 
     ``settings`` are spelt as FAISS's ``ParameterSpace`` takes them. ``recall`` is the share of the exact ``k`` best
-    among the best, by their stored vectors, of the ``widening`` times k that it names; ``microseconds`` a single
-    query's time on one thread.
+    among the best, by their stored vectors, of those that the server fetches with this ``widening``; ``microseconds``
+    the time of a single query for a short list on one thread.
     """
 
     index: Any
@@ -62,12 +68,12 @@ def build_index(
 ) -> IndexChoice:
     """The fastest inner-product index over ``vectors`` [C, D] whose recall@k reaches the target.
 
-    Up to ``flat_limit`` vectors that is the exact one. Beyond, inverted files of at most ``megabytes`` are
-    trained (with one seeded clustering), each searched with more and more probes until its
-    recall on ``queries`` [Q, D] exceeds the target by two standard errors, and timed there. What an index names is
-    scored with the ``stored`` vectors (None: the same ones), as the server does. Items
-    within 1e-5 of the k-th best score count as found, so that ties cost nothing. Raises
-    ExportError when there is nothing to index or no index is good enough.
+    Up to ``flat_limit`` vectors that is the exact one. Beyond, inverted files of at most ``megabytes`` are filled
+    (around the centres of one seeded clustering) and searched with more and more probes, until recall on ``queries``
+    [Q, D], in lists of ``k`` and of 10 items, exceeds the target by two standard errors; there they are timed. As many
+    are fetched as the server fetches, and scored with the ``stored`` vectors (None: the same ones). Items within 1e-5
+    of the k-th best score count as found, so that ties cost nothing. Searches are on one thread; a large index is
+    filled by all that FAISS may use. Raises ExportError when there is nothing to index or no index is good enough.
     """
     import faiss
 
@@ -77,82 +83,122 @@ def build_index(
         raise ExportError(f"target_recall: {target_recall} is not a share; use a number above 0, at most 1")
     k = min(k, len(vectors))
     vectors, queries = np.ascontiguousarray(vectors), np.ascontiguousarray(queries)
-    with _one_thread():
+    if len(vectors) <= flat_limit:
         exact = faiss.IndexFlatIP(vectors.shape[1])
         exact.add(vectors)
-        if len(vectors) <= flat_limit:
-            return IndexChoice(exact, "Flat", {}, 1, 1.0, target_recall, k, _microseconds(exact, queries, k))
-        kth_best = exact.search(queries, k)[0][:, -1]
-        truth = Truth(vectors, queries, kth_best, k, stored or ItemVectors(vectors))
-        del exact
-        best: IndexChoice | None = None
-        nearest_miss = (0.0, "")
-        for factory, index in _inverted_files(vectors, seed, megabytes):
-            for widening in _widenings(factory):
-                settings, recall, reached = _grow_probes(index, truth, widening, target_recall)
-                nearest_miss = max(nearest_miss, (recall, f"{factory} {settings}"))
-                took = _microseconds(index, queries, k * widening, truth.stored) if reached else np.inf
-                if took < (best.microseconds if best else np.inf):
-                    best = IndexChoice(index, factory, settings, widening, recall, target_recall, k, took)
-        if best is None:
-            raise ExportError(
-                f"target_recall: {target_recall:g} at k={k} was not reached; the nearest is {nearest_miss[0]:.4f} with "
-                f"{nearest_miss[1]}. Lower it, or raise flat_limit to {len(vectors)} for exact search"
-            )
-        _set(best.index, best.settings)
-        return best
+        return IndexChoice(exact, "Flat", {}, 1, 1.0, target_recall, k, _microseconds(exact, queries, k))
+    best_scores = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[0]
+    truth = Truth(vectors, queries, best_scores, stored or ItemVectors(vectors))
+    best: IndexChoice | None = None
+    nearest_miss = (0.0, "")
+    for factory, index in _inverted_files(vectors, seed, megabytes):
+        fewest = faiss.extract_index_ivf(index).nlist // 2 + 1
+        for widening in _widenings(factory):
+            settings, recalls, reached = _grow_probes(index, truth, widening, target_recall, fewest)
+            nearest_miss = max(nearest_miss, (min(recalls), f"{factory} {settings}"))
+            if not reached:
+                continue
+            fewest = int(settings["nprobe"])  # with as many, to ask for more only takes longer
+            took = _microseconds(index, queries, truth.fetched(truth.lengths[0], widening), truth.stored)
+            if best is None or took < best.microseconds:
+                best = IndexChoice(index, factory, settings, widening, recalls[-1], target_recall, k, took)
+    if best is None:
+        raise ExportError(
+            f"target_recall: {target_recall:g} at k={k} and in short lists was not reached; the nearest is "
+            f"{nearest_miss[0]:.4f} with {nearest_miss[1]}. Lower it, or raise flat_limit to {len(vectors)} for exact "
+            "search"
+        )
+    _set(best.index, best.settings)
+    return best
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What an index should find: items that score at least ``kth_best`` [Q]. It names, ``stored`` vectors choose k."""
+    """What an index should find: items with the ``best`` scores [Q, k]. It names, ``stored`` vectors choose."""
 
     vectors: Vectors  # [C, D]
     queries: Vectors  # [Q, D]
-    kth_best: Vectors  # [Q]
-    k: int
+    best: Vectors  # [Q, k] descending
     stored: ItemVectors
 
-    def recall(self, found: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Per query, the share of those chosen among ``found`` [Q, F] (-1: none) whose exact score is good enough."""
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of the lists that an index should fill well, the longest last."""
+        k = self.best.shape[1]
+        return (SHORT, k) if k > SHORT else (k,)
+
+    def fetched(self, k: int, widening: int) -> int:
+        """How many the server asks for."""
+        return min(depth(k, 0, widening), len(self.vectors))
+
+    def recall(self, found: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """Per query, the share of the k chosen among ``found`` [Q, F] (-1: none) whose exact score is good enough."""
         shares = np.empty(len(found))
-        slack = SCORE_TOLERANCE * np.abs(self.kth_best)
+        least = self.best[:, k - 1] - SCORE_TOLERANCE * np.abs(self.best[:, k - 1])
         for row, (query, named) in enumerate(zip(self.queries, found, strict=True)):
             places = named[named >= 0]
             scores = self.stored.scores(places[None], query[None])[0]
-            chosen = places[np.argsort(-scores, kind="stable")[: self.k]]
+            chosen = places[np.argsort(-scores, kind="stable")[:k]]
             exact = np.einsum("kd,d->k", self.vectors[chosen], query)
-            shares[row] = np.count_nonzero(exact >= self.kth_best[row] - slack[row]) / self.k
+            shares[row] = np.count_nonzero(exact >= least[row]) / k
         return shares
 
 
 def _inverted_files(vectors: Vectors, seed: int, megabytes: int) -> Iterator[tuple[str, Any]]:
-    """Factory string and filled index: full vectors, 8 bits a dimension, and 2 bits a dimension.
+    """Factory string and filled index: 2 bits a dimension, 8 bits a dimension, and full vectors.
 
     Plain product codes stall far below the target; codes of the residuals (``fsr``) do not.
     """
-    import faiss
-
     dimension = vectors.shape[1]
     lists = 1 << round(np.log2(1.3 * np.sqrt(len(vectors))))
-    sizes = {f"IVF{lists},Flat": 4 * dimension, f"IVF{lists},SQ8": dimension}
+    sizes = {f"IVF{lists},SQ8": dimension, f"IVF{lists},Flat": 4 * dimension}
     if dimension % 2 == 0:
-        sizes[f"IVF{lists},PQ{dimension // 2}x4fsr"] = dimension // 4
-    sample = np.random.default_rng(seed).permutation(len(vectors))[: TRAINED_ON * lists]
-    centroids: Vectors | None = None
-    for factory, size in sizes.items():
-        if (size + 8) * len(vectors) > megabytes * MEGABYTE:  # 8 for the place of each
-            continue
-        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
-        inverted = faiss.extract_index_ivf(index)
-        inverted.cp.seed = seed
-        if centroids is not None:
-            inverted.quantizer.add(centroids)
-        index.train(vectors[np.sort(sample)])
-        if centroids is None:
-            centroids = faiss.downcast_index(inverted.quantizer).reconstruct_n(0, lists)
-        index.add(vectors)
+        sizes = {f"IVF{lists},PQ{dimension // 2}x4fsr": dimension // 4, **sizes}
+    needed = {name: (size + 8) * len(vectors) / MEGABYTE for name, size in sizes.items()}  # 8: where it belongs
+    fitting = [name for name in sizes if needed[name] <= megabytes]
+    if not fitting:
+        least = int(np.ceil(min(needed.values())))
+        raise ExportError(f"index_megabytes: {megabytes} are too few for {len(vectors)} vectors; use {least} or more")
+    sample = vectors[np.sort(np.random.default_rng(seed).permutation(len(vectors))[: TRAINED_ON * lists])]
+    threads = nullcontext if len(vectors) >= MANY else _one_thread
+    with threads():
+        centres = _centres(sample, lists, seed)
+    for factory in fitting:
+        with threads():
+            index = _filled(factory, centres, sample, vectors)
         yield factory, index
+
+
+def _centres(sample: Vectors, lists: int, seed: int) -> Any:
+    """The lists' centres, as an index by distance."""
+    import faiss
+
+    centres = faiss.IndexFlatL2(sample.shape[1])
+    clustering = faiss.Clustering(sample.shape[1], lists)
+    clustering.seed, clustering.niter = seed, ROUNDS
+    clustering.train(sample, centres)
+    return centres
+
+
+def _filled(factory: str, centres: Any, sample: Vectors, vectors: Vectors) -> Any:
+    """An index in which each vector lies in the list of the centre nearest to it, by distance.
+
+    Left alone FAISS clusters directions when it is to search by inner product. That leaves residuals longer than the
+    vectors themselves where these are short, and codes of them that name twice as many to find the same.
+    """
+    import faiss
+
+    index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    inverted = faiss.extract_index_ivf(index)
+    by_product = faiss.downcast_index(inverted.quantizer)
+    inverted.quantizer = centres
+    try:
+        index.train(sample)
+        index.add(vectors)
+    finally:
+        inverted.quantizer = by_product  # which it owns
+    by_product.add(centres.reconstruct_n(0, centres.ntotal))
+    return index
 
 
 def _widenings(factory: str) -> tuple[int, ...]:
@@ -160,22 +206,24 @@ def _widenings(factory: str) -> tuple[int, ...]:
     return (4, 8, 16, 32) if "PQ" in factory else (1,)
 
 
-def _grow_probes(index: Any, truth: Truth, widening: int, target: float) -> tuple[Settings, float, bool]:
-    """Double ``nprobe`` until the target is reached or a quarter is searched; what was set, and the recall."""
-    import faiss
-
-    lists = faiss.extract_index_ivf(index).nlist
+def _grow_probes(
+    index: Any, truth: Truth, widening: int, target: float, below: int
+) -> tuple[Settings, list[float], bool]:
+    """Raise ``nprobe``, by a third or a half at a time, until all lists reach the target; what was set, the recalls."""
     settings: Settings = {}
-    recall, reached, probes = 0.0, False, 1
-    while not reached and probes <= max(1, lists // 4):
-        settings = {"nprobe": float(probes)}
-        _set(index, settings)
-        per_query = truth.recall(index.search(truth.queries, truth.k * widening)[1])
-        recall = float(per_query.mean())
-        doubt = STANDARD_ERRORS * float(per_query.std()) / np.sqrt(len(per_query))
-        reached = recall - doubt >= target
-        probes *= 2
-    return settings, recall, reached
+    recalls = [0.0]
+    depths = [truth.fetched(k, widening) for k in truth.lengths]
+    with _one_thread():
+        for probes in takewhile(lambda number: number < below, PROBES):
+            settings = {"nprobe": float(probes)}
+            _set(index, settings)
+            places = index.search(truth.queries, depths[-1])[1]  # what it thinks best comes first
+            each = [truth.recall(places[:, :deep], k) for deep, k in zip(depths, truth.lengths, strict=True)]
+            recalls = [float(shares.mean()) for shares in each]
+            doubts = [STANDARD_ERRORS * float(shares.std()) / np.sqrt(len(shares)) for shares in each]
+            if all(recall - doubt >= target for recall, doubt in zip(recalls, doubts, strict=True)):
+                return settings, recalls, True
+    return settings, recalls, False
 
 
 def _set(index: Any, settings: Settings) -> None:
@@ -186,14 +234,15 @@ def _set(index: Any, settings: Settings) -> None:
 
 
 def _microseconds(index: Any, queries: Vectors, k: int, stored: ItemVectors | None = None) -> float:
-    """Median time of one query, asked alone as a server does, with the scores of what was found."""
+    """Median CPU time of one query, asked alone as a server does, with the scores of what was found."""
     times = []
-    for query in queries[:QUERIES_TIMED]:
-        start = time.perf_counter()
-        places = index.search(query[None], k)[1]
-        if stored is not None:
-            stored.scores(np.sort(places, axis=1), query[None])
-        times.append(time.perf_counter() - start)
+    with _one_thread():
+        for query in queries[:QUERIES_TIMED]:
+            start = time.thread_time()
+            places = index.search(query[None], k)[1]
+            if stored is not None:
+                stored.scores(np.sort(places, axis=1), query[None])
+            times.append(time.thread_time() - start)
     return float(np.median(times) * 1e6)
 
 

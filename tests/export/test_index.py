@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recsys_lab.errors import ExportError
 from recsys_lab.export.index import build_index
+from serving_min.depth import depth
 
 WIDTH = 16
 
@@ -50,7 +51,10 @@ def test_a_large_one_is_searched_as_well_as_was_asked(
     choice.write(tmp_path / "items.faiss")
     index = faiss.read_index(str(tmp_path / "items.faiss"))
     best = np.argsort(-(queries @ vectors.T), axis=1)[:, :50]
-    shares = [np.isin(row, got).mean() for row, got in zip(best, found(index, queries, 50), strict=True)]
+    named = found(index, queries, depth(50, 0, choice.widening))
+    scores = np.where(named < 0, -np.inf, np.einsum("qfd,qd->qf", vectors[named], queries))
+    chosen = np.take_along_axis(named, np.argsort(-scores, axis=1)[:, :50], axis=1)
+    shares = [np.isin(row, got).mean() for row, got in zip(best, chosen, strict=True)]
     assert choice.factory.startswith("IVF")
     assert choice.settings["nprobe"] < faiss.extract_index_ivf(index).nlist
     assert np.mean(shares) == pytest.approx(choice.recall, abs=1e-3)
@@ -78,6 +82,26 @@ def test_a_target_out_of_reach_says_what_would_work() -> None:
     queries = rng.normal(size=(100, 32)).astype(np.float32)
     with pytest.raises(ExportError, match=r"target_recall: 1 at k=100 .* raise flat_limit to 4000"):
         build_index(vectors, queries, target_recall=1.0, flat_limit=0)
+
+
+def test_a_vector_lies_in_the_list_of_the_nearest_centre(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32]
+) -> None:
+    """By distance, not by inner product, though that is what is searched by: so residuals are short."""
+    choice = build_index(vectors, queries, k=50, flat_limit=0)
+    inverted = faiss.extract_index_ivf(choice.index)
+    centres = faiss.downcast_index(inverted.quantizer).reconstruct_n(0, inverted.nlist)
+    nearest = ((vectors[:500, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    for place, centre in enumerate(nearest.tolist()):
+        size = inverted.invlists.list_size(centre)
+        assert place in faiss.rev_swig_ptr(inverted.invlists.get_ids(centre), size)
+    assert inverted.quantizer.metric_type == faiss.METRIC_INNER_PRODUCT
+
+
+def test_an_index_that_has_no_room_says_what_it_needs() -> None:
+    vectors = clustered(20_000, seed=1)
+    with pytest.raises(ExportError, match=r"index_megabytes: 0 are too few for 20000 vectors; use 1 or more"):
+        build_index(vectors, vectors[:10], flat_limit=0, megabytes=0)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.5])

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ from serving_min.manifest import FILE_NAME, FaissIndex, Fingerprints, History, M
 from serving_min.queries import Queries
 
 SPREAD, SEED, K = 0.3, 7, 100
-MEASURED = {100_000: 400, 1_000_000: 400, 10_000_000: 100}  # queries that recall is measured on
+MEASURED = 400  # queries that recall is measured on
 TARGETS = {100_000: 0.97, 1_000_000: 0.97, 10_000_000: 0.95}
 FLOAT_LIMIT = 2_000_000  # items beyond which vectors are kept in 8 bits
 CATEGORIES = 500
@@ -107,8 +106,7 @@ def make(count: int, cache: Path) -> Path:
         export_encoder(module, trained.fold.queries, model.max_history, folder / "encoder.onnx", model.item_vectors())
         stored = ItemVectors(vectors) if count <= FLOAT_LIMIT else in_8_bits(vectors)
         write_item_vectors(stored, np.arange(count, dtype=np.int32), folder)
-        queries = encode(folder, stored, histories(trained, count, MEASURED[count], seed=SEED + 1))
-        faiss.omp_set_num_threads(1)
+        queries = encode(folder, stored, histories(trained, count, MEASURED, seed=SEED + 1))
         choice = build_index(vectors, queries, target_recall=TARGETS[count], k=K, flat_limit=0, stored=stored)
         choice.write(folder / "items.faiss")
         (folder / "golden.jsonl").touch()
