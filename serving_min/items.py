@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, nan
 from pathlib import Path
@@ -17,7 +17,7 @@ from serving_min.item_codes import ItemCodes, check_slots, make_slots
 from serving_min.mapped import forget_pages, map_file
 from serving_min.masks import Masks
 from serving_min.messages import Filters
-from serving_min.texts import Texts, one_piece, valid
+from serving_min.texts import Texts, UnmappedTexts, one_piece, valid
 
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
 NO_FILTERS = Filters()
@@ -85,11 +85,14 @@ class Items:
     def read(cls, path: Path) -> Items:
         """Raises BundleError when ids are missing or double, or a column is of another type."""
         mapped = map_file(path)
-        table = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
+        buffer = pa.py_buffer(mapped)
+        table = pa.ipc.open_file(pa.BufferReader(buffer)).read_all()
         table.validate(full=True)  # Arrow trusts the offsets of a file, and would read beyond its end
         _check_types(table, path)
         slots = np.asarray(np.load(path.with_name(SLOTS_FILE), mmap_mode="r", allow_pickle=False))
         items = cls.of(table, path, slots)
+        if "title" in table.column_names:
+            items = replace(items, titles=UnmappedTexts.or_mapped(one_piece(table["title"]), path, buffer))
         forget_pages(mapped)
         return items
 

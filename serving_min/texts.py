@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from struct import Struct
+from weakref import finalize
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+LARGE = 1 << 26  # bytes of texts beyond which those that were read should not stay in memory
+SPAN = Struct("<ii")  # where a text begins and ends
 
 
 class Texts:
@@ -37,6 +45,33 @@ class Texts:
     def is_at(self, row: int, text: bytes) -> bool:
         """Whether the row holds this text, in UTF-8."""
         return self._data[self._offsets[row] : self._offsets[row + 1]].tobytes() == text
+
+
+class UnmappedTexts(Texts):
+    """Texts of a mapped file that are read from the file itself.
+
+    A page of the map stays in memory once it was looked at, and a few thousand lists of ten million items look at all.
+    """
+
+    def __init__(self, column: pa.Array, path: Path, start: int) -> None:
+        """``start`` is the address at which the file is mapped."""
+        super().__init__(column)
+        _, offsets, data = column.buffers()
+        self._offsets_at, self._data_at = offsets.address - start, data.address - start
+        self._file = os.open(path, os.O_RDONLY)
+        finalize(self, os.close, self._file)
+
+    def at(self, row: int) -> str:
+        begin, end = SPAN.unpack(os.pread(self._file, SPAN.size, self._offsets_at + row * SPAN.size // 2))
+        return os.pread(self._file, end - begin, self._data_at + begin).decode()
+
+    @classmethod
+    def or_mapped(cls, column: pa.Array, path: Path, mapped: pa.Buffer) -> Texts:
+        """So, if there are enough of them in the file mapped, and the system can; else where they lie."""
+        parts = [part for part in column.buffers()[1:] if part is not None]
+        inside = all(mapped.address <= part.address <= mapped.address + mapped.size - part.size for part in parts)
+        large = len(parts) == 2 and sum(part.size for part in parts) >= LARGE
+        return cls(column, path, mapped.address) if inside and large and hasattr(os, "pread") else Texts(column)
 
 
 def one_piece(column: pa.ChunkedArray) -> pa.Array:
