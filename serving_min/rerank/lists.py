@@ -35,9 +35,7 @@ class TopK(Struct, frozen=True):
 
 def speaks(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which query vectors [Q, D] are an opinion, [Q]: all numbers, and not all zero."""
-    spoken: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1)
-    spoken &= vectors.any(axis=1)
-    return spoken
+    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1), dtype=np.bool_)
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> TopK:
