@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 
 class Batcher(Generic[Job, Result]):
     """Calls ``answer`` with at most ``largest`` jobs at a time, fewer if by the pace of the latest ones they would take
-    more than ``longest`` seconds. At most ``waiting`` are in the queue, and not more than one batch if they
-    would wait ``patience`` seconds. ``begin`` is called once, in the thread that answers."""
+    more than ``longest`` seconds. At most ``waiting`` are in the queue, and not more than ``few`` if they would
+    wait ``patience`` seconds. ``begin`` is called once, in the thread that answers."""
 
     def __init__(
         self,
@@ -37,13 +37,15 @@ class Batcher(Generic[Job, Result]):
         apart: bool = False,
         largest: int = 32,
         waiting: int = 512,
+        few: int = 16,
         longest: float = 0.01,
-        patience: float = 0.025,
+        patience: float = 0.02,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
-        self.longest, self.patience, self.timer = longest, patience, timer
-        self._pace = 0.0  # seconds for a job, lately
+        self.few, self.longest, self.patience, self.timer = few, longest, patience, timer
+        self._pace = self._turn = 0.0  # seconds for a job, lately: to answer it, and until it is another one's turn
+        self._began: tuple[float, int] | None = None  # when the last batch did, and its size, if more were waiting
         self._queue: deque[tuple[Job, asyncio.Future[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
         self._started = self._due = False
@@ -53,7 +55,7 @@ class Batcher(Generic[Job, Result]):
     @property
     def full(self) -> bool:
         waits = len(self._queue)
-        return waits >= self.waiting or (waits > self.largest and waits * self._pace > self.patience)
+        return waits >= self.waiting or (waits > self.few and waits * self._turn > self.patience)
 
     @property
     def waits(self) -> int:
@@ -92,8 +94,13 @@ class Batcher(Generic[Job, Result]):
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
+        now = self.timer()
+        if self._began is not None:  # with what the loop did in between: under load, to refuse others
+            began, size = self._began
+            self._turn += RECENT * ((now - began) / size - self._turn)
         size = self.largest if self._pace <= 0 else max(1, min(self.largest, int(self.longest / self._pace)))
         batch = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
+        self._began = (now, len(batch)) if self._queue else None
         jobs = [job for job, _ in batch]
         if self._thread is None:
             self._deliver(batch, self._timed(jobs))
@@ -118,7 +125,9 @@ class Batcher(Generic[Job, Result]):
     def _timed(self, jobs: list[Job]) -> list[Result | Exception]:
         began = self.timer()
         outcomes = self._outcomes(jobs)
-        self._pace += RECENT * ((self.timer() - began) / len(jobs) - self._pace)
+        took = (self.timer() - began) / len(jobs)
+        self._pace += RECENT * (took - self._pace)
+        self._turn = max(self._turn, self._pace) if self._began is not None else self._pace
         return outcomes
 
     def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:

@@ -161,11 +161,34 @@ def test_begin_is_called_once_in_the_thread_that_answers(apart: bool) -> None:
     assert (begun == [get_ident()]) is not apart
 
 
+def test_what_the_loop_does_between_batches_counts_as_waiting() -> None:
+    clock = Clock()
+
+    def quickly(jobs: list[int]) -> list[int]:
+        clock.now += 0.001 * len(jobs)
+        return jobs
+
+    async def run(others: float) -> bool:
+        batcher = Batcher(quickly, largest=1, few=1, patience=0.02, timer=clock)
+        batcher.start()
+        answers = [asyncio.create_task(batcher.submit(job)) for job in range(20)]
+        while batcher.waits > 5 or not answers[0].done():
+            clock.now += others
+            await asyncio.sleep(0)
+        full = batcher.full
+        await asyncio.gather(*answers)
+        await batcher.stop()
+        return full
+
+    assert not asyncio.run(run(0.0)), "five wait five milliseconds"
+    assert asyncio.run(run(0.009)), "five wait fifty"
+
+
 def test_more_than_a_batch_waits_only_if_it_is_not_for_long() -> None:
     clock = iter(range(0, 1_000, 10))  # each batch takes ten seconds
 
     async def run() -> list[int]:
-        batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, largest=2, patience=3, timer=lambda: next(clock))
+        batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, largest=2, few=2, patience=3, timer=lambda: next(clock))
         batcher.start()
         assert await batcher.submit(0) == 0
         await batcher.stop()
