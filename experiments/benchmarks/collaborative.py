@@ -25,11 +25,11 @@ from experiments.benchmarks.collaborative_peers import ndcg
 
 REPORT = Path(__file__).resolve().parents[2] / "reports/benchmarks/collaborative.json"
 USERS, ITEMS, EACH, TASTES = 6_040, 3_400, 165, 12
-OURS = {
-    "als": ("recsys_lab.models.als", "ALS"),
-    "ease": ("recsys_lab.models.ease", "EASE"),
-    "itemknn": ("recsys_lab.models.itemknn", "ItemKNN"),
-    "slim": ("recsys_lab.models.slim", "SLIM"),
+OURS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "als": ("recsys_lab.models.als", "ALS", {}),
+    "ease": ("recsys_lab.models.ease", "EASE", {}),
+    "itemknn": ("recsys_lab.models.itemknn", "ItemKNN", {"neighbours_of": "recommended"}),  # as RecBole keeps them
+    "slim": ("recsys_lab.models.slim", "SLIM", {}),
 }
 SIDES = (("als", ("implicit",)), ("ease", ("rectools", "recbole")), ("itemknn", ("rectools", "recbole")), ("slim", ()))
 
@@ -67,8 +67,8 @@ def fit_ours(name: str, path: Path, repeats: int) -> dict[str, Any]:
     from importlib import import_module
 
     log, test = read(path)
-    module, model = OURS[name]
-    seconds, fitted = peers.cpu_seconds(lambda: getattr(import_module(module), model)().fit(log), repeats)
+    module, model, settings = OURS[name]
+    seconds, fitted = peers.cpu_seconds(lambda: getattr(import_module(module), model)(**settings).fit(log), repeats)
     memory = peers.peak_memory_mib()
     lists = fitted.recommend(log.histories(len(log)), 10).items
     used = ("numpy", "scipy", "torch")
@@ -76,6 +76,7 @@ def fit_ours(name: str, path: Path, repeats: int) -> dict[str, Any]:
         "fit_cpu_seconds": seconds,
         "peak_memory_mib": memory,
         "ndcg@10": ndcg(lists, test),
+        "settings": settings,
         "versions": peers.versions(used),
     }
 
