@@ -90,6 +90,18 @@ def compared(ours: list[Point], theirs: list[Point]) -> dict[str, Any]:
     return found
 
 
+def write(found: dict[str, Any], curves: dict[str, list[Point]], versions: dict[str, Any], path: Path) -> None:
+    found["load_average_at_the_end"] = peers.machine()["load_average"]
+    found["sides"] = {
+        name: {"best_ndcg@10": best_of(curve), "still_rising": not finished(curve, np.inf), **versions[name]}
+        for name, curve in curves.items()
+    }
+    found["curves"] = {"of": "CPU seconds, sequences, NDCG@10", **curves}
+    found["against"] = {peer: compared(curves["ours"], curve) for peer, curve in curves.items() if peer != "ours"}
+    report = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**report, "time": found}, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=float, default=600, help="CPU seconds after which a side ends anyway")
@@ -102,6 +114,7 @@ def main() -> None:
     found: dict[str, Any] = {
         "log": {"users": USERS, "items": ITEMS, "events": len(log["users"])},
         "best_possible_ndcg@10": round(best, 4),
+        "most_cpu_seconds": arguments.most,
         "machine": peers.machine(),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -113,16 +126,10 @@ def main() -> None:
             name = min(learning, key=lambda name: curves[name][-1][0] if curves[name] else 0.0)
             advance(sides[name], curves[name])
             print(name, *curves[name][-1], file=sys.stderr, flush=True)
+            if all(curves.values()):  # after every question, for the run may be cut short
+                write(found, curves, {name: side.versions for name, side in sides.items()}, arguments.report)
         for side in sides.values():
             side.process.communicate()
-    found["load_average_at_the_end"] = peers.machine()["load_average"]
-    found["sides"] = {
-        name: {"best_ndcg@10": best_of(curve), "versions": sides[name].versions, "curve": curve}
-        for name, curve in curves.items()
-    }
-    found["against"] = {peer: compared(curves["ours"], curves[peer]) for peer in arguments.peers}
-    report = json.loads(arguments.report.read_text()) if arguments.report.is_file() else {}
-    arguments.report.write_text(json.dumps({**report, "time": found}, indent=2) + "\n")
     sys.stdout.write(json.dumps(found["against"], indent=2) + "\n")
 
 
