@@ -83,7 +83,7 @@ class Queries:
 
     def last(self, length: int) -> Queries:
         """The same queries with only their latest ``length`` events."""
-        if len(self) and int(self.lengths.max()) <= length:
+        if self.lengths.max(initial=0) <= length:
             return self
         keep = np.minimum(self.lengths, length)
         offsets = np.concatenate([[0], keep.cumsum()]).astype(np.int64)
@@ -109,7 +109,19 @@ class Queries:
         """Consecutive blocks of at most ``size`` queries, each with the rows it covers."""
         for start in range(0, len(self), size):
             block = slice(start, min(start + size, len(self)))
-            yield block, self.take(np.arange(block.start, block.stop))
+            within = slice(self.offsets[block.start], self.offsets[block.stop])
+            yield (
+                block,
+                Queries(
+                    offsets=self.offsets[block.start : block.stop + 1] - within.start,
+                    items=self.items[within],
+                    events=self.events[within],
+                    times=self.times[within],
+                    now=self.now[block],
+                    attributes=self.attributes[block],
+                    event_names=self.event_names,
+                ),
+            )
 
     def _with_events(self, source: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> Queries:
         return Queries(

@@ -18,7 +18,8 @@ are all-MiniLM-L6-v2's, of at most 96 tokens), which content and two_tower read.
 Neither data set has categories, so the popularity baseline takes the brand, or shelves found by k-means in the
 items' texts; the better one counts. An item without any event has the mean popularity of its brand or shelf there:
 with its own, which is none, the baseline would find no cold target at all. Settings are those of the yaml files;
-they and the epochs are chosen on the validation fold. Writes reports/benchmarks/cold_start.json.
+they and the epochs are chosen on the validation fold; ``cold_start_choice`` shows how Amazon Office's bonuses were.
+Writes reports/benchmarks/cold_start.json; a data set whose folder is not given keeps its figures there.
 """
 
 from __future__ import annotations
@@ -173,6 +174,7 @@ def benchmark(config: Config, bootstrap: int, texts: Path | None) -> dict[str, A
         model = pipeline.fit(config.for_model(name), split)
         add(name, model, time.process_time() - started)
     return {
+        "text_vectors": texts is not None,
         "overrides": [part for part in config.overrides if "path" not in part],
         "sizes": sizes(split),
         "models": models,
@@ -190,16 +192,17 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
     texts = arguments.text_vectors
+    before = json.loads(arguments.report.read_text()) if arguments.report.is_file() else {}
     report = {
+        **before,
         "protocol": " ".join((__doc__ or "").partition("Two data sets")[2].split()),
         "seed": arguments.seed,
         "machine": f"{platform.machine()}, {platform.system()}",
         "versions": runs.versions(),
-        "data": {
-            name: benchmark(config, arguments.bootstrap, texts and texts / f"{name}.parquet")
-            for name, config in datasets(arguments.office, arguments.retail, arguments.seed)
-        },
+        "data": dict(before.get("data", {})),
     }
+    for name, config in datasets(arguments.office, arguments.retail, arguments.seed):
+        report["data"][name] = benchmark(config, arguments.bootstrap, texts and texts / f"{name}.parquet")
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
     arguments.report.write_text(json.dumps(report, indent=2) + "\n")
     for name, found in report["data"].items():

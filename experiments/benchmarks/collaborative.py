@@ -4,13 +4,15 @@
 
 Generates a log of MovieLens' scale with planted tastes. Each side runs alone, in a process pinned to one
 core, interleaved with the others; the least CPU seconds of several runs count. Quality is NDCG@10 of one
-held-out item per user, among all items not touched before. Writes reports/benchmarks/collaborative.json.
+held-out item per user, among all items not touched before. A peer that has not answered after ``--limit`` seconds by
+the clock is left out, and the report says so. Writes reports/benchmarks/collaborative.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,11 +25,11 @@ from experiments.benchmarks.collaborative_peers import ndcg
 
 REPORT = Path(__file__).resolve().parents[2] / "reports/benchmarks/collaborative.json"
 USERS, ITEMS, EACH, TASTES = 6_040, 3_400, 165, 12
-OURS = {
-    "als": ("recsys_lab.models.als", "ALS"),
-    "ease": ("recsys_lab.models.ease", "EASE"),
-    "itemknn": ("recsys_lab.models.itemknn", "ItemKNN"),
-    "slim": ("recsys_lab.models.slim", "SLIM"),
+OURS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "als": ("recsys_lab.models.als", "ALS", {}),
+    "ease": ("recsys_lab.models.ease", "EASE", {}),
+    "itemknn": ("recsys_lab.models.itemknn", "ItemKNN", {"neighbours_of": "recommended"}),  # as RecBole keeps them
+    "slim": ("recsys_lab.models.slim", "SLIM", {}),
 }
 SIDES = (("als", ("implicit",)), ("ease", ("rectools", "recbole")), ("itemknn", ("rectools", "recbole")), ("slim", ()))
 
@@ -65,8 +67,8 @@ def fit_ours(name: str, path: Path, repeats: int) -> dict[str, Any]:
     from importlib import import_module
 
     log, test = read(path)
-    module, model = OURS[name]
-    seconds, fitted = peers.cpu_seconds(lambda: getattr(import_module(module), model)().fit(log), repeats)
+    module, model, settings = OURS[name]
+    seconds, fitted = peers.cpu_seconds(lambda: getattr(import_module(module), model)(**settings).fit(log), repeats)
     memory = peers.peak_memory_mib()
     lists = fitted.recommend(log.histories(len(log)), 10).items
     used = ("numpy", "scipy", "torch")
@@ -74,6 +76,7 @@ def fit_ours(name: str, path: Path, repeats: int) -> dict[str, Any]:
         "fit_cpu_seconds": seconds,
         "peak_memory_mib": memory,
         "ndcg@10": ndcg(lists, test),
+        "settings": settings,
         "versions": peers.versions(used),
     }
 
@@ -82,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peers", nargs="*", default=["implicit", "rectools", "recbole"], help="whom to measure")
+    parser.add_argument("--limit", type=float, default=900, help="seconds that a peer may take for one model")
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--report", type=Path, default=REPORT)
     parser.add_argument("--side", nargs=2, metavar=("MODEL", "LOG"), help=argparse.SUPPRESS)
@@ -112,7 +116,12 @@ def main() -> None:
             measured[model] = {"ours": peers.run(*ours, core=arguments.core)}
             for other in [name for name in others if name in arguments.peers]:
                 theirs = ("experiments.benchmarks.collaborative_peers", other, model, log, repeats)
-                measured[model][other] = peers.run(*theirs, python=peers.python_of(other), core=arguments.core)
+                python, core = peers.python_of(other), arguments.core
+                try:
+                    measured[model][other] = peers.run(*theirs, python=python, core=core, limit=arguments.limit)
+                except subprocess.TimeoutExpired:
+                    measured[model][other] = {"no_answer_after_seconds": arguments.limit}
+            measured[model]["load_average"] = peers.machine()["load_average"]
             arguments.report.write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 

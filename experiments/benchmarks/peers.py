@@ -72,8 +72,13 @@ def python_of(peer: str, cache: Path = CACHE) -> Path:
     return python
 
 
-def run(module: str, *arguments: str, python: Path | str = sys.executable, core: int = 0) -> dict[str, Any]:
-    """What ``python -m module arguments``, started in the repository and pinned to ``core``, printed as JSON."""
+def run(
+    module: str, *arguments: str, python: Path | str = sys.executable, core: int = 0, limit: float | None = None
+) -> dict[str, Any]:
+    """What ``python -m module arguments``, started in the repository and pinned to ``core``, printed as JSON.
+
+    Raises TimeoutExpired after ``limit`` seconds.
+    """
     answer = subprocess.run(
         [str(python), "-W", "ignore", "-m", module, *arguments],
         cwd=ROOT,
@@ -81,6 +86,7 @@ def run(module: str, *arguments: str, python: Path | str = sys.executable, core:
         check=True,
         stdout=subprocess.PIPE,
         text=True,
+        timeout=limit,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     printed: dict[str, Any] = json.loads(answer.stdout.strip().splitlines()[-1])

@@ -1,12 +1,13 @@
 """How many CPU seconds of training SASRec takes to a given NDCG@10, here, in RecTools and in RePlay.
 
-    python -m experiments.benchmarks.sequence_time [--share 0.8] [--peers rectools replay]
+    python -m experiments.benchmarks.sequence_time [--peers rectools replay] [--most 600]
 
 The steps are ``sequences``' own: the same width, blocks, length, batch and rate everywhere, weights drawn as each
 library draws them. The log is generated: an item is mostly followed by one of its three successors, so there
-is an order to learn and a best NDCG@10 that anybody could reach. One side after the other trains on the same core
-until it expects the items held back with ``--share`` of that best; asking is not counted. Adds "time" to
-reports/benchmarks/sequences.json.
+is an order to learn and a best NDCG@10 that anybody could reach. All sides train on the same core, always the one
+that has had the least CPU seconds so far, until NDCG@10 of the items held back has not risen for a while; asking for
+it is not counted. Each peer is compared at shares of the lower of the two bests, its own and ours.
+Adds "time" to reports/benchmarks/sequences.json.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.sequences import REPORT, Side
 
 USERS, ITEMS, EVENTS, SUCCESSORS, FOLLOWED = 2_000, 1_000, 51, (0.5, 0.3, 0.2), 0.7
-ROUNDS_BETWEEN = 2  # of the steps between two questions
+ROUNDS_BETWEEN = 4  # of steps between two questions: an epoch
+PATIENCE = 10  # questions without a better answer
+SHARES = (0.9, 0.95, 0.99)
+
+Point = tuple[float, int, float]  # CPU seconds and sequences so far, and NDCG@10 then
 
 
 def chains(seed: int = 7) -> tuple[dict[str, Any], float]:
@@ -50,52 +55,82 @@ def chains(seed: int = 7) -> tuple[dict[str, Any], float]:
     return log, best
 
 
-def learn(name: str, side: Side, wanted: float, most: float) -> dict[str, Any]:
-    """Train until NDCG@10 is ``wanted``, or for ``most`` CPU seconds."""
-    seconds, curve = 0.0, []
-    while not curve or (curve[-1][1] < wanted and seconds < most):
-        for _ in range(ROUNDS_BETWEEN):
-            side.round()
-        seconds = sum(taken["seconds"] for taken in side.rounds)
-        curve.append((round(seconds, 1), round(side.ask("ask")["ndcg@10"], 4)))
-        print(name, *curve[-1], file=sys.stderr, flush=True)
-    side.process.communicate()
-    sequences = sum(taken["sequences"] for taken in side.rounds)
-    reached = curve[-1][1] >= wanted
-    return {"reached": reached, "cpu_seconds": curve[-1][0], "sequences": int(sequences), "curve": curve}
+def advance(side: Side, curve: list[Point]) -> None:
+    """Train for some rounds and add a point to the curve."""
+    for _ in range(ROUNDS_BETWEEN):
+        side.round()
+    seconds, sequences = (sum(taken[unit] for taken in side.rounds) for unit in ("seconds", "sequences"))
+    curve.append((round(seconds, 1), int(sequences), round(side.ask("ask")["ndcg@10"], 4)))
+
+
+def best_of(curve: list[Point]) -> float:
+    return max(ndcg for *_, ndcg in curve)
+
+
+def finished(curve: list[Point], most: float) -> bool:
+    """Whether it has taken ``most`` CPU seconds, or stopped rising."""
+    if not curve:
+        return False
+    answers = [ndcg for *_, ndcg in curve]
+    return curve[-1][0] >= most or len(answers) - answers.index(max(answers)) > PATIENCE
+
+
+def compared(ours: list[Point], theirs: list[Point]) -> dict[str, Any]:
+    """When each side first reached ``SHARES`` of the lower best."""
+    lower = min(best_of(ours), best_of(theirs))
+    found = {}
+    for share in SHARES:
+        here, there = (next(point for point in curve if point[2] >= share * lower) for curve in (ours, theirs))
+        found[f"{share:.0%}"] = {
+            "ndcg@10": round(share * lower, 4),
+            "cpu_seconds": {"ours": here[0], "theirs": there[0]},
+            "sequences": {"ours": here[1], "theirs": there[1]},
+            "times_as_fast": round(there[0] / here[0], 2),
+        }
+    return found
+
+
+def write(found: dict[str, Any], curves: dict[str, list[Point]], versions: dict[str, Any], path: Path) -> None:
+    found["load_average_at_the_end"] = peers.machine()["load_average"]
+    found["sides"] = {
+        name: {"best_ndcg@10": best_of(curve), "still_rising": not finished(curve, np.inf), **versions[name]}
+        for name, curve in curves.items()
+    }
+    found["curves"] = {"of": "CPU seconds, sequences, NDCG@10", **curves}
+    found["against"] = {peer: compared(curves["ours"], curve) for peer, curve in curves.items() if peer != "ours"}
+    report = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**report, "time": found}, indent=2) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--share", type=float, default=0.8, help="of the best NDCG@10 that anybody could reach")
-    parser.add_argument("--most", type=float, default=600, help="CPU seconds after which a side gives up")
+    parser.add_argument("--most", type=float, default=600, help="CPU seconds after which a side ends anyway")
     parser.add_argument("--peers", nargs="*", default=["rectools", "replay"])
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
     log, best = chains()
-    wanted = arguments.share * best
-    sides: dict[str, dict[str, Any]] = {}
-    found = {
+    curves: dict[str, list[Point]] = {name: [] for name in ("ours", *arguments.peers)}
+    found: dict[str, Any] = {
         "log": {"users": USERS, "items": ITEMS, "events": len(log["users"])},
-        "ndcg@10": {"wanted": round(wanted, 4), "best_possible": round(best, 4)},
+        "best_possible_ndcg@10": round(best, 4),
+        "most_cpu_seconds": arguments.most,
         "machine": peers.machine(),
-        "sides": sides,
-        "times_as_fast": {},
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.npz"
         np.savez(path, **log)
-        for name in ("ours", *arguments.peers):
-            python = Path(sys.executable) if name == "ours" else peers.python_of(name)
-            sides[name] = learn(name, Side(name, python, path, arguments.core), wanted, arguments.most)
-            ours = sides["ours"]["cpu_seconds"]
-            found["times_as_fast"] = {
-                peer: round(side["cpu_seconds"] / ours, 2) for peer, side in sides.items() if side["reached"]
-            }
-            report = json.loads(arguments.report.read_text()) if arguments.report.is_file() else {}
-            arguments.report.write_text(json.dumps({**report, "time": found}, indent=2) + "\n")
-    sys.stdout.write(json.dumps(found["times_as_fast"], indent=2) + "\n")
+        pythons = {name: Path(sys.executable) if name == "ours" else peers.python_of(name) for name in curves}
+        sides = {name: Side(name, python, path, arguments.core) for name, python in pythons.items()}
+        while learning := [name for name in curves if not finished(curves[name], arguments.most)]:
+            name = min(learning, key=lambda name: curves[name][-1][0] if curves[name] else 0.0)
+            advance(sides[name], curves[name])
+            print(name, *curves[name][-1], file=sys.stderr, flush=True)
+            if all(curves.values()):  # after every question, for the run may be cut short
+                write(found, curves, {name: side.versions for name, side in sides.items()}, arguments.report)
+        for side in sides.values():
+            side.process.communicate()
+    sys.stdout.write(json.dumps(found["against"], indent=2) + "\n")
 
 
 if __name__ == "__main__":

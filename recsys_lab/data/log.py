@@ -119,7 +119,8 @@ class InteractionLog:
             raise ConfigError(f"counts: {counts!r} is unknown; use one of {', '.join(get_args(Counts))}")
         data = self.weights if counts == "weight" else np.ones(len(self), np.float32)
         shape = (self.n_users, self.n_items)
-        matrix = sparse.csr_array((data, (self.users, self.items)), shape=shape, dtype=np.float32)
+        rows = (data, self.items, self.offsets)  # copied, for duplicates are summed in place
+        matrix = sparse.csr_array(rows, shape=shape, dtype=np.float32, copy=True)
         matrix.sum_duplicates()
         if counts == "binary":
             matrix.data[:] = 1

@@ -26,7 +26,7 @@ from recsys_lab.errors import ConfigError, ModelError, NotFittedError
 from serving_min.manifest import Kind
 from serving_min.queries import Queries
 from serving_min.recency import Recency
-from serving_min.rerank import TopK, fill, speaks, top_k
+from serving_min.rerank import NOTHING, TopK, fill, speaks, top_k
 
 if TYPE_CHECKING:
     from recsys_lab.nn.query import ItemModule, QueryModule
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 SCORES_PER_BLOCK = 1 << 21  # 8 MiB of float32 scores at a time stay in the processor's cache
 LARGEST_UNPACKED = 1 << 28  # weights: 1 GiB
-EVENTS_PER_BATCH = 1 << 14  # encoded at once, padding included
+EVENTS_PER_BATCH = 1 << 13  # encoded at once, padding included
 
 
 class Recommender(ABC):
@@ -99,13 +99,14 @@ class Recommender(ABC):
         order = order[allowed[order]]
         blocks = []
         by_length = np.argsort(queries.lengths, kind="stable")  # a block of like lengths is padded little
-        for _, block in queries.take(by_length).batches(max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))):
-            scores = self.score_within(block, allowed, exclude_seen=exclude_seen)
-            barred = [
-                block.items[start:end] if exclude_seen else block.items[:0]
-                for start, end in zip(block.offsets[:-1], block.offsets[1:], strict=True)
-            ]
-            blocks.append(fill(top_k(scores, k), order, self.popularity, barred))
+        size = max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))
+        for start in range(0, len(queries), size):
+            block = queries.take(by_length[start : start + size])
+            lists = top_k(self.score_within(block, allowed, exclude_seen=exclude_seen), k)
+            if (lists.items[:, -1] == NOTHING).any():
+                barred = np.split(block.items, block.offsets[1:-1]) if exclude_seen else [block.items[:0]] * len(block)
+                lists = fill(lists, order, self.popularity, barred)
+            blocks.append(lists)
         if not blocks:
             return top_k(np.zeros((0, len(self.popularity)), np.float32), k)
         place = np.argsort(by_length)
@@ -125,7 +126,10 @@ class Recommender(ABC):
         if not allowed.all():
             scores[:, ~allowed] = -np.inf
         if exclude_seen:
-            np.put(scores, queries.rows * scores.shape[1] + queries.items, -np.inf)
+            scores = np.ascontiguousarray(scores)
+            places = np.repeat(np.arange(len(queries)) * scores.shape[1], queries.lengths)
+            places += queries.items
+            scores.reshape(-1)[places] = -np.inf  # in half the time that np.put takes
         return scores
 
     def refit(self, train: InteractionLog, catalogue: Catalogue | None = None, *, folder: Path | None = None) -> Self:
@@ -254,8 +258,12 @@ class VectorModel(Recommender):
         import torch
 
         module = self.query_module().eval()
-        vectors = np.zeros((len(queries), self.item_vectors().shape[1]), np.float32)
         queries = queries.last(self.max_history)
+        with torch.inference_mode():
+            found = module.unpadded(torch.tensor(queries.items), torch.tensor(queries.offsets))
+        if found is not None:
+            return found.numpy()
+        vectors = np.zeros((len(queries), self.item_vectors().shape[1]), np.float32)
         lengths = queries.lengths
         longest_first, start = np.argsort(-lengths, kind="stable"), 0
         with torch.inference_mode():

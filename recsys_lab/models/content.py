@@ -34,12 +34,16 @@ class Content(VectorModel):
     the log but the fallback, so an item that nobody touched is recommended like any other; only
     items without any content are no candidates. ``fit`` raises ModelError when all are.
 
+    ``new_item_bonus`` is added to the score of an item that nobody has touched. It is not learned either; the
+    validation part is to choose it.
+
     A weight is the length of its part where that of the words is 1. ``text_model`` is the folder of a
     sentence embedding model as ``data/text_vectors.py`` reads it; without one such vectors may stand in the catalogue's
     column ``text_vector``, as those of images do in ``image_vector``.
     """
 
     vectors: NDArray[np.float32]  # [I, D], unit or zero rows
+    new: NDArray[np.bool_]  # [I] items without an event
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Content(VectorModel):
         text_model: str | None = None,
         text_vector_weight: float = 1.0,
         image_weight: float = 0.5,
+        new_item_bonus: float = 0.0,
         seed: int = 42,
     ) -> None:
         for name, value in (
@@ -66,6 +71,8 @@ class Content(VectorModel):
         ):
             if not value > 0:
                 raise ConfigError(f"{name}: {value} cannot work; use a positive number")
+        if not new_item_bonus >= 0:
+            raise ConfigError(f"new_item_bonus: {new_item_bonus} would hide new items; use 0 or more")
         self.dimensions = dimensions
         self.half_life_events = half_life_events
         self.max_history = max_history
@@ -77,15 +84,18 @@ class Content(VectorModel):
         self.text_model = text_model
         self.text_vector_weight = text_vector_weight
         self.image_weight = image_weight
+        self.new_item_bonus = new_item_bonus
         self.seed = seed
 
     def item_vectors(self) -> NDArray[np.float32]:
-        return self.vectors
+        if not self.new_item_bonus:
+            return self.vectors
+        return np.column_stack([self.vectors, np.float32(self.new_item_bonus) * self.new])
 
     def query_module(self) -> RecencyMean:
         from recsys_lab.nn.recency_mean import RecencyMean
 
-        return RecencyMean(self.vectors, half_life=self.half_life_events)
+        return RecencyMean(self.vectors, half_life=self.half_life_events, flagged=self.new_item_bonus > 0)
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         self.vectors = unit(
@@ -98,6 +108,7 @@ class Content(VectorModel):
                 axis=1,
             )
         )
+        self.new = train.item_counts() == 0
         self.candidates = (self.vectors != 0).any(axis=1)
         if not self.candidates.any():
             raise ModelError(
@@ -121,7 +132,7 @@ class Content(VectorModel):
         return unit(TruncatedSVD(self.dimensions, random_state=self.seed).fit_transform(content))
 
     def _arrays(self) -> Arrays:
-        return {"vectors": self.vectors}
+        return {"vectors": self.vectors, "new": self.new}
 
     def _restore(self, arrays: Arrays) -> None:
-        self.vectors = arrays["vectors"]
+        self.vectors, self.new = arrays["vectors"], arrays["new"]

@@ -29,14 +29,17 @@ def gram_where_dense_pays(matrix: sparse.csr_array) -> NDArray[np.float32] | Non
 def _product(matrix: sparse.csr_array, order: NDArray[np.int64], head_size: int) -> NDArray[np.float32]:
     """XᵀX with the first ``head_size`` items of ``order`` taken as dense."""
     items = matrix.shape[1]
+    order = np.concatenate([np.sort(order[:head_size]), np.sort(order[head_size:])])  # moving neighbours is quicker
     head, tail = matrix[:, order[:head_size]].toarray(), matrix[:, order[head_size:]]
     gram = np.empty((items, items), np.float32)
     gram[:head_size, :head_size] = head.T @ head
     gram[head_size:, head_size:] = (tail.T @ tail).toarray()
     gram[head_size:, :head_size] = tail.T @ head
     gram[:head_size, head_size:] = gram[head_size:, :head_size].T
-    place = np.argsort(order)
-    return np.take(gram[place], place, axis=1)
+    place, ordered = np.argsort(order), np.empty_like(gram)
+    for row, source in zip(ordered, place, strict=True):
+        np.take(gram[source], place, out=row, mode="clip")  # without "clip" it goes through a buffer
+    return ordered
 
 
 def _cheapest_head(matrix: sparse.csr_array) -> tuple[NDArray[np.int64], int, float]:

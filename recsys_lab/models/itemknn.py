@@ -8,7 +8,7 @@ Shapes: U users, I items, K neighbours.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from recsys_lab.models.table import TableModel
 from recsys_lab.models.weighting import Weighting, weighted
 from serving_min.rerank import top_k
 
+NeighboursOf = Literal["history", "recommended"]
 ITEMS_PER_BLOCK = 256
 TINY = 1e-30  # keeps 0 / 0 at 0 for items that nobody touched
 
@@ -35,6 +36,10 @@ class ItemKNN(TableModel):
     ``InteractionLog.matrix``, and ``weighting`` what becomes of it in an item's vector: ``tfidf`` and
     ``bm25`` make less of users who touch much. With ``self_similarity`` an item of the history also speaks for
     itself, which only matters where seen items may be recommended again.
+
+    ``neighbours_of`` says whose neighbours are kept: each item of the ``history`` names K others, or each item that may
+    be ``recommended`` listens to K others, as in the paper's §3.2: then popular items, near to many, cannot crowd out
+    the rest.
     """
 
     def __init__(
@@ -45,16 +50,21 @@ class ItemKNN(TableModel):
         counts: Counts = "binary",
         weighting: Weighting = "none",
         self_similarity: bool = False,
+        neighbours_of: NeighboursOf = "history",
     ) -> None:
         if neighbours is not None and neighbours < 1:
             raise ConfigError(f"neighbours: {neighbours} leaves no neighbour; use 1 or more, or null for all")
         if not shrinkage >= 0:
             raise ConfigError(f"shrinkage: {shrinkage} would stretch; use 0 or more")
+        if neighbours_of not in get_args(NeighboursOf):
+            known = " or ".join(get_args(NeighboursOf))
+            raise ConfigError(f"neighbours_of: {neighbours_of!r} is unknown; use {known}")
         self.neighbours = neighbours
         self.shrinkage = shrinkage
         self.counts: Counts = counts
         self.weighting: Weighting = weighting
         self.self_similarity = self_similarity
+        self.neighbours_of: NeighboursOf = neighbours_of
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         by_user = train.matrix(self.counts)
@@ -69,7 +79,8 @@ class ItemKNN(TableModel):
             block = slice(start, start + ITEMS_PER_BLOCK)
             alike = by_item[block] @ by_user if gram is None else gram[block]
             blocks.append(self._nearest(alike, start, lengths))
-        self.weights = sparse.vstack(blocks, format="csr")
+        kept = sparse.vstack(blocks, format="csr")
+        self.weights = kept if self.neighbours_of == "history" else kept.T.tocsr()  # alike goes both ways
 
     def _nearest(self, alike: Any, start: int, lengths: NDArray[np.float32]) -> sparse.csr_array:
         """The strongest of the inner products ``alike`` [B, I] (dense, or CSR) of the items from ``start`` on."""

