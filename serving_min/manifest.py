@@ -16,12 +16,12 @@ from serving_min.blend import By
 from serving_min.errors import BundleError
 from serving_min.recency import Recency
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # 1 had encoders of padded histories
 FILE_NAME = "manifest.json"
 
 MemberKind = Literal["vector", "neighbours", "sessions", "static"]
 Kind = Literal["vector", "neighbours", "sessions", "static", "hybrid", "ranker"]
-EncoderInput = Literal["items", "vectors", "events", "ages", "now", "attributes"]
+EncoderInput = Literal["items", "vectors", "events", "ages", "places", "cells", "now", "attributes"]
 NetworkInput = Literal["rows", "items", "history"]
 ENCODER_INPUTS: tuple[str, ...] = get_args(EncoderInput)
 
@@ -229,7 +229,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     companions: Annotated[
         tuple[Member, ...], Meta(description="further models that surfaces ask, each in a folder of its name")
     ] = ()
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
 
     def required_files(self) -> tuple[str, ...]:
         members = [file for member in (*self.members, *self.companions) for file in member.required_files()]
@@ -259,7 +259,7 @@ class _Format(Struct):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises BundleError when it is missing, damaged, of a newer format, or says two different things."""
+    """Raises BundleError when it is missing, damaged, of another format, or says two different things."""
     path = folder / FILE_NAME
     if not path.is_file():
         raise BundleError(f"{folder}: no {FILE_NAME} here; give the folder that `recsys-lab export` wrote")
@@ -270,6 +270,8 @@ def read_manifest(folder: Path) -> Manifest:
             raise BundleError(
                 f"{path}: bundle format {format} is newer than this server's {FORMAT}; upgrade serving_min"
             )
+        if format < FORMAT:
+            raise BundleError(f"{path}: bundle format {format} is older than this server's {FORMAT}; export it anew")
         manifest = msgspec.json.decode(written, type=Manifest)
     except (OSError, UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
         raise BundleError(f"{path}: cannot be read: {error}") from error
@@ -294,7 +296,7 @@ def _must_agree(manifest: Manifest, path: Path) -> None:
     for kind, index, inputs in answering:
         if not isinstance(index, INDEX[kind]):
             raise BundleError(f"{path}: kind {kind!r} with index of type {type(index).__name__}")
-        if (kind == "vector") != ("items" in inputs):
+        if (kind == "vector") != ("places" in inputs):
             raise BundleError(f"{path}: kind {kind!r} with encoder inputs {list(inputs)}")
         if len(set(inputs)) != len(inputs):
             raise BundleError(f"{path}: an encoder's inputs name something twice: {list(inputs)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PADDING = -1
+STEPS = 16  # kernels take as many numbers at a time, so that more padding adds zeros at the end of a sum
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,18 @@ class Queries:
 
     def last(self, length: int) -> Queries:
         """The same queries with only their latest ``length`` events."""
+        if len(self) and int(self.lengths.max()) <= length:
+            return self
         keep = np.minimum(self.lengths, length)
         offsets = np.concatenate([[0], keep.cumsum()]).astype(np.int64)
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[1:] - offsets[1:], keep)
         return self._with_events(source, offsets, np.arange(len(self)))
+
+    def with_latest(self) -> Queries:
+        """A single query, and the same once more with its latest event alone."""
+        length = len(self.items)
+        offsets = np.array([0, length, length + 1])
+        return self._with_events(np.append(np.arange(length), length - 1), offsets, np.zeros(2, np.int64))
 
     def of_items_below(self, code: int) -> Queries:
         """The same queries without the events of items whose code is ``code`` or above."""
@@ -113,26 +122,23 @@ class Queries:
             event_names=self.event_names,
         )
 
-    def padded(self, length: int) -> dict[str, NDArray[Any]]:
-        """The inputs of an encoder: left-padded to the longest history, at most ``length``.
+    def packed(self, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Those inputs of an encoder that are ``wanted``, but for vectors. No history may be empty.
 
-        ``items`` and ``events`` [Q, T] int64 (padding -1), ``ages`` [Q, T] float32 (seconds
-        before ``now``, padding 0), ``now`` [Q] int64, ``attributes`` [Q, A] int64.
-        T is at least 1, so that an all-empty batch is still a batch.
+        ``items`` and ``events`` [N] int64 and ``ages`` [N] float32 (seconds before ``now``): one history behind the
+        other, without padding. ``places`` [Q, T] int64: the numbers of each history's events, oldest first, then
+        -1; T is a multiple of 16, whatever else is asked at the same time. ``cells`` [N] int64: where each
+        event is in ``places``, counted row by row. ``now`` [Q] int64, ``attributes`` [Q, A] int64.
         """
-        recent = self.last(length)
-        width = max(1, int(recent.lengths.max(initial=0)))
-        real = np.arange(width) >= width - recent.lengths[:, None]  # in the order of the events, row by row
-        items = np.full((len(self), width), PADDING, np.int64)
-        events = np.full((len(self), width), PADDING, np.int64)
-        ages = np.zeros((len(self), width), np.float32)
-        items[real] = recent.items
-        events[real] = recent.events
-        ages[real] = np.maximum(np.repeat(recent.now, recent.lengths) - recent.times, 0)
-        return {
-            "items": items,
-            "events": events,
-            "ages": ages,
-            "now": self.now.astype(np.int64),
-            "attributes": self.attributes.astype(np.int64),
+        steps = np.arange(-(-int(self.lengths.max()) // STEPS) * STEPS)
+        real = steps < self.lengths[:, None]
+        made: dict[str, Callable[[], NDArray[Any]]] = {
+            "items": lambda: self.items.astype(np.int64),
+            "events": lambda: self.events.astype(np.int64),
+            "ages": lambda: np.maximum(np.repeat(self.now, self.lengths) - self.times, 0).astype(np.float32),
+            "places": lambda: np.where(real, self.offsets[:-1, None] + steps, PADDING),
+            "cells": lambda: np.flatnonzero(real),
+            "now": lambda: self.now.astype(np.int64),
+            "attributes": lambda: self.attributes.astype(np.int64),
         }
+        return {name: made[name]() for name in wanted if name in made}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.encoder import company_matters, run_once
 from serving_min.item_vectors import ItemVectors
 from serving_min.manifest import FaissIndex, History
 from serving_min.queries import Queries
@@ -29,10 +32,14 @@ def read_vectors(folder: Path, history: History, described: FaissIndex, candidat
         must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
         model = Vectors(encoder, inputs, history.max_length, index, codes, vectors, exact, described.widening)
         if len(candidates):
-            blank = np.zeros((2, len(history.attributes)), np.int32)
+            attributes = len(history.attributes)
+            blank = np.zeros((2, attributes), np.int32)
             query = model.encode(Queries.from_histories([[0], [0, len(candidates) - 1]], attributes=blank))
             must(query.shape == (2, described.dimension), f"its queries have shape {query.shape[1:]}")
             must(query.dtype == np.float32, f"its queries are {query.dtype}, not float32")
+            run = partial(run_once, encoder, inputs, vectors_of=model.of)
+            if company_matters(run, len(candidates), history.max_length, len(history.events), attributes):
+                model = replace(model, together=False)
     return model
 
 

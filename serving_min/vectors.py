@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
+from serving_min.encoder import encoded
 from serving_min.item_vectors import ItemVectors
 from serving_min.laps import lap
 from serving_min.queries import Queries
@@ -38,23 +39,20 @@ class Vectors:
     vectors: ItemVectors  # [C, D]
     exact: bool = False  # the index itself leaves nothing out
     widening: int = 1
+    together: bool = True  # whether histories may be encoded in company, see ``serving_min/encoder.py``
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
-        """Query vectors [Q, D]. Each history is encoded alone and without padding: kernels sum in another
-        order when shapes change, and no answer may depend on the company in which it was asked for."""
+        """Query vectors [Q, D], zeros for an empty history. Each is the same, down to the last bit, whatever else is
+        asked: no answer may depend on the company in which it was asked for."""
+        rows = np.flatnonzero(queries.lengths)
+        if len(rows) < len(queries) or not len(rows):
+            vectors = np.zeros((len(queries), self.vectors.width), np.float32)
+            if len(rows):
+                vectors[rows] = self.encode(queries.take(rows))
+            return vectors
         recent = queries if self.max_length is None else queries.last(self.max_length)
-        of_events = self._inputs(recent)
-        vectors = []
-        for row, (start, end) in enumerate(zip(recent.offsets[:-1].tolist(), recent.offsets[1:].tolist(), strict=True)):
-            own = {name: array[None, start:end] for name, array in of_events.items()}
-            if start == end:
-                own = self._of_nothing()
-            if "now" in self.inputs:
-                own["now"] = recent.now[row : row + 1]
-            if "attributes" in self.inputs:
-                own["attributes"] = recent.attributes[row : row + 1].astype(np.int64)
-            vectors.append(self.encoder.run(["query"], own)[0])
-        return np.concatenate(vectors) if vectors else np.zeros((0, self.vectors.width), np.float32)
+        blocks = [recent] if self.together else [one for _, one in recent.batches(1)]
+        return np.concatenate([encoded(self.encoder, self.inputs, block, self.of) for block in blocks])
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
@@ -90,28 +88,13 @@ class Vectors:
         """The vectors of any item codes [N, D], zeros for those that are no candidates."""
         if not len(self.codes):
             return np.zeros((len(codes), self.vectors.width), np.float32)
-        places = self.codes.searchsorted(codes).clip(max=len(self.codes) - 1)
+        dense = self.codes[-1] == len(self.codes) - 1  # no gap: a code is its own place
+        places = (codes if dense else self.codes.searchsorted(codes)).clip(max=len(self.codes) - 1)
         vectors = self.vectors.rows(places)
         strangers = self.codes[places] != codes
         if strangers.any():
             vectors[strangers] = 0
         return vectors
-
-    def _inputs(self, queries: Queries) -> dict[str, NDArray[Any]]:
-        """What the encoder looks at of each event, [N]."""
-        made: dict[str, Callable[[], NDArray[Any]]] = {
-            "items": lambda: queries.items.astype(np.int64),
-            "vectors": lambda: self.of(queries.items),
-            "events": lambda: queries.events.astype(np.int64),
-            "ages": lambda: np.maximum(np.repeat(queries.now, queries.lengths) - queries.times, 0).astype(np.float32),
-        }
-        return {name: made[name]() for name in self.inputs if name in made}
-
-    def _of_nothing(self) -> dict[str, NDArray[Any]]:
-        """A single place of padding."""
-        padding = Queries.from_histories([[]]).padded(1)
-        padding["vectors"] = np.zeros((1, 1, self.vectors.width), np.float32)
-        return {name: padding[name] for name in self.inputs}
 
     def _depth(self, bounds: Bounds) -> int:
         """How many to fetch so that k and one more remain inside the bounds, as a power of two;

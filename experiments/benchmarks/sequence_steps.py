@@ -38,7 +38,7 @@ def forever(batches: Any) -> Iterator[Any]:
 def ours(log: dict[str, np.ndarray]) -> Side:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from recsys_lab.data.log import InteractionLog
-    from recsys_lab.models.sasrec import LatestPosition, NextItem, SASRec
+    from recsys_lab.models.sasrec import NextItem, SASRec
     from recsys_lab.nn.encoder import initialise
     from recsys_lab.nn.next_item import FullSoftmax
     from recsys_lab.nn.optimizer import optimizer_of
@@ -59,7 +59,8 @@ def ours(log: dict[str, np.ndarray]) -> Side:
 
     def expect(histories: torch.Tensor) -> torch.Tensor:
         vectors = network.items.all()
-        return LatestPosition(vectors, network.encoder, unit_length=False)(histories) @ vectors.T
+        latest = network.encoder(vectors[histories.clamp(min=0)], histories >= 0, last_only=True)[:, 0]
+        return latest @ vectors.T
 
     return forever(WindowBatches(events, LENGTH, BATCH, seed=0)), step, network, expect
 

@@ -39,14 +39,15 @@ def export_encoder(
 
     Returns the largest difference between its vectors in onnxruntime and in torch, relative to
     the largest number in them, over ``queries`` (a few are used) and the histories of
-    ``probes``: none, one event, more than ``max_history``. Raises ParityError when that exceeds
+    ``probes``: one event, more than ``max_history``. Raises ParityError when that exceeds
     1e-4, ExportError when the module cannot be exported.
     """
     module = module.eval()
     _must_fit(module)
-    histories = {"as they are": queries.take(np.arange(min(len(queries), 32))), **probes(queries, max_history)}
+    asked = {"as they are": queries.take(np.arange(min(len(queries), 32))), **probes(queries, max_history)}
+    histories = {name: _known(some, max_history) for name, some in asked.items() if some.lengths.any()}
     table = np.zeros((0, 0), np.float32) if vectors is None else vectors
-    _write(module, histories["repeated events"].last(max_history), table, path)
+    _write(module, histories["repeated events"], table, path)
     session = open_session(path)
     for node in session.get_inputs():
         fixed = [axis for axis, size in zip(_axes(node.name), node.shape, strict=False) if not isinstance(size, str)]
@@ -76,7 +77,7 @@ def _both(
 
     expected, got = [], []
     for some in (queries, queries.take(np.arange(1))):
-        inputs = _inputs(module, some, int(some.lengths.max()), table)
+        inputs = _inputs(module, some, table)
         with torch.inference_mode():
             expected.append(module(*(torch.from_numpy(array) for array in inputs.values())).numpy())
         got.append(session.run(["query"], inputs)[0])
@@ -103,10 +104,8 @@ def _must_fit(module: QueryModule) -> None:
 
 
 def _write(module: QueryModule, example: Queries, table: NDArray[np.float32], path: Path) -> None:
-    # batch and length must differ from each other and from 0 and 1, which the exporter takes for constants
-    width = max(2, int(example.lengths.max()))
-    rows = np.arange(2 if width != 2 else 3) % len(example)
-    inputs = _inputs(module, example.take(rows), width, table)
+    # what is free must not be 0 or 1, nor equal to something else that is free: the exporter takes that for a constant
+    inputs = _inputs(module, example.take(np.arange(2) % len(example)), table)
     write_onnx(module, inputs, [_axes(name) for name in module.inputs], "query", path)
 
 
@@ -142,8 +141,10 @@ def write_onnx(
 
 
 def _axes(name: str) -> tuple[str, ...]:
-    """What is free in an input of ``Queries.padded``."""
-    return ("batch",) if name in ("now", "attributes") else ("batch", "length")
+    """What is free in an input of ``Queries.packed``."""
+    if name == "places":
+        return ("history", "length")
+    return ("history",) if name in ("now", "attributes") else ("event",)
 
 
 def open_session(path: Path) -> Any:
@@ -155,12 +156,15 @@ def open_session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _inputs(module: QueryModule, queries: Queries, width: int, table: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    padded = queries.padded(width)
-    if "vectors" in module.inputs:
-        items = padded["items"]
-        padded["vectors"] = table[items] * (items >= 0)[..., None]
-    return {name: padded[name] for name in module.inputs}
+def _known(queries: Queries, max_history: int) -> Queries:
+    """What an encoder may be asked: no empty history, and none beyond ``max_history``."""
+    return queries.take(np.flatnonzero(queries.lengths)).last(max_history)
+
+
+def _inputs(module: QueryModule, queries: Queries, table: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    packed = queries.packed(module.inputs)
+    packed["vectors"] = table[queries.items] if "vectors" in module.inputs else table
+    return {name: packed[name] for name in module.inputs}
 
 
 @contextmanager

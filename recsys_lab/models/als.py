@@ -93,7 +93,6 @@ class ALS(VectorModel):
             regularization=self.regularization,
             unobserved_weight=self.weight,
             frequency_scaling=self.frequency_scaling,
-            max_history=self.max_history,
             steps=self.solver_steps,
         )
 

@@ -249,20 +249,22 @@ class VectorModel(Recommender):
         return scores
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
-        """Query vectors [Q, D]; what is encoded at once has about one length, so that little is padded."""
+        """Query vectors [Q, D], zeros for an empty history; what is encoded at once has about one length, so that
+        little is padded."""
         import torch
 
         module = self.query_module().eval()
         vectors = np.zeros((len(queries), self.item_vectors().shape[1]), np.float32)
-        lengths = np.clip(queries.lengths, 1, self.max_history)
+        queries = queries.last(self.max_history)
+        lengths = queries.lengths
         longest_first, start = np.argsort(-lengths, kind="stable"), 0
         with torch.inference_mode():
-            while start < len(queries):
+            while start < np.count_nonzero(lengths):
                 size = max(1, EVENTS_PER_BATCH // int(lengths[longest_first[start]]))
                 rows = longest_first[start : start + size]
-                padded = queries.take(rows).padded(self.max_history)
-                inputs = [torch.from_numpy(padded[name]) for name in module.inputs]
-                vectors[rows] = module(*inputs).numpy()
+                rows = rows[lengths[rows] > 0]
+                packed = queries.take(rows).packed(module.inputs)
+                vectors[rows] = module(*map(torch.from_numpy, packed.values())).numpy()
                 start += size
         return vectors
 

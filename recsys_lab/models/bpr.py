@@ -78,7 +78,7 @@ class BPR(VectorModel):
     def query_module(self) -> HistoryMean:
         from recsys_lab.nn.history_mean import HistoryMean
 
-        return HistoryMean(self.said, max_history=self.max_history)
+        return HistoryMean(self.said)
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         import torch

@@ -85,7 +85,7 @@ class Content(VectorModel):
     def query_module(self) -> RecencyMean:
         from recsys_lab.nn.recency_mean import RecencyMean
 
-        return RecencyMean(self.vectors, half_life=self.half_life_events, max_history=self.max_history)
+        return RecencyMean(self.vectors, half_life=self.half_life_events)
 
     def _fit(self, train: InteractionLog, catalogue: Catalogue, valid: Fold | None) -> None:
         self.vectors = unit(

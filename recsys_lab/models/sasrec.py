@@ -5,7 +5,7 @@ tied item embeddings (III-D). Two departures by default, each found better since
 catalogue instead of one negative per position (Klenitskiy & Vasilev, RecSys 2023), and positions counted
 from the end of the history, so that the latest event always has the same one.
 
-Shapes: B batch, T history length, D width, I items, N positions that ask.
+Shapes: B batch, D width, I items, N positions that ask.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel
 from recsys_lab.nn.blocks import BLOCKS
 from recsys_lab.nn.dropout import Dropout
-from recsys_lab.nn.encoder import SCHEMES, SequenceEncoder, gaps_of, initialise
+from recsys_lab.nn.encoder import SCHEMES, SequenceEncoder, initialise, packed_gaps
 from recsys_lab.nn.features import ItemFeatures
+from recsys_lab.nn.histories import Histories
 from recsys_lab.nn.item_table import FeatureSum, FixedItems, Items, ItemTable, UnitLength, saved_features
 from recsys_lab.nn.negatives import SOURCES, NegativeSampler
 from recsys_lab.nn.next_item import LOSSES, NextItemLoss, next_item_loss
@@ -92,21 +93,25 @@ class GivenVectors(QueryModule):
         super().__init__()
         self.encoder = encoder
         self.unit_length = unit_length
-        self.inputs = ("items", "vectors")
+        self.inputs = ("vectors", "cells", "places")
         if encoder.events is not None:
             self.inputs += ("events",)
         if encoder.gaps is not None:
             self.inputs += ("ages",)
 
     def forward(
-        self, items: Tensor, vectors: Tensor, third: Tensor | None = None, fourth: Tensor | None = None
+        self,
+        vectors: Tensor,
+        cells: Tensor,
+        places: Tensor,
+        fourth: Tensor | None = None,
+        fifth: Tensor | None = None,
     ) -> Tensor:
         """The arrays that ``inputs`` names, in its order."""
-        pairs = zip(self.inputs, (items, vectors, third, fourth), strict=False)
-        given = {name: part[:, -self.encoder.max_history :] for name, part in pairs if part is not None}
-        real = given["items"] >= 0
-        gaps = gaps_of(given["ages"]) if "ages" in given else None
-        latest: Tensor = self.encoder(given["vectors"], real, given.get("events"), gaps, last_only=True)[:, 0]
+        pairs = zip(self.inputs[3:], (fourth, fifth), strict=False)
+        given, histories = {name: part for name, part in pairs if part is not None}, Histories(cells, places)
+        gaps = packed_gaps(given["ages"], histories.newer) if "ages" in given else None
+        latest = self.encoder.latest(vectors, histories, given.get("events"), gaps)
         return functional.normalize(latest, dim=-1) if self.unit_length else latest
 
 
@@ -119,11 +124,18 @@ class LatestPosition(QueryModule):
         super().__init__()
         self.register_buffer("vectors", vectors)
         self.given = GivenVectors(encoder, unit_length)
-        self.inputs = tuple(name for name in self.given.inputs if name != "vectors")
+        self.inputs = ("items", *self.given.inputs[1:])
 
-    def forward(self, items: Tensor, second: Tensor | None = None, third: Tensor | None = None) -> Tensor:
-        known = functional.embedding(items.clamp(min=0), self.vectors)
-        latest: Tensor = self.given(items, known, second, third)
+    def forward(
+        self,
+        items: Tensor,
+        cells: Tensor,
+        places: Tensor,
+        fourth: Tensor | None = None,
+        fifth: Tensor | None = None,
+    ) -> Tensor:
+        known = functional.embedding(items, self.vectors)
+        latest: Tensor = self.given(known, cells, places, fourth, fifth)
         return latest
 
     def over_vectors(self) -> QueryModule | None:

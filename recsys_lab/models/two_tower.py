@@ -26,6 +26,7 @@ from recsys_lab.models.base import Arrays
 from recsys_lab.models.neural import NeuralModel
 from recsys_lab.nn.examples import ExampleBatches, Examples
 from recsys_lab.nn.features import HOURS, WEEKDAYS, ItemFeatures, hour_and_weekday, item_reader
+from recsys_lab.nn.histories import Histories, log1p
 from recsys_lab.nn.history_tower import AttentionMean, EncodedSequence, HistoryTower
 from recsys_lab.nn.item_tower import UNKNOWN, ItemTower, NewItem, mixer
 from recsys_lab.nn.losses import sampled_softmax
@@ -62,8 +63,22 @@ class QueryTower(nn.Module):
         """``kept`` [B, T, K] of the history's items, ``real`` [B, T] where no padding is → [B, D]."""
         pooled = self.history(kept, real, events, ages)
         latest = kept[:, -1, : pooled.shape[1]] * real[:, -1:]
+        return self._in_context(pooled, latest, torch.log1p(ages[:, -1:]), now, attributes)
+
+    def packed(
+        self, kept: Tensor, histories: Histories, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None
+    ) -> Tensor:
+        """The same of ``kept`` [N, K], ``events`` [N] and ``ages`` [N]; no history is empty."""
+        pooled = self.history.packed(kept, histories, events, ages)
+        latest = functional.embedding(histories.latest, kept)[:, : pooled.shape[1]]
+        return self._in_context(pooled, latest, log1p(ages[histories.latest][:, None]), now, attributes)
+
+    def _in_context(
+        self, pooled: Tensor, latest: Tensor, since: Tensor, now: Tensor, attributes: Tensor | None
+    ) -> Tensor:
+        """``latest`` [B, D] of the latest item, ``since`` [B, 1] ln(1 + the seconds since then)."""
         hour, weekday = hour_and_weekday(now)
-        context = self.hour(hour) + self.weekday(weekday) + self.pause(torch.log1p(ages[:, -1:]) / 10)
+        context = self.hour(hour) + self.weekday(weekday) + self.pause(since / 10)
         if attributes is not None:
             codes = torch.minimum(attributes, self.largest).clamp(min=0)
             for column, table in enumerate(self.attributes):
@@ -121,22 +136,30 @@ class HistoryQuery(QueryModule):
         known = torch.cat([items.inputs(some) for some in codes])
         self.register_buffer("kept", queries.history.of_items(known))
         self.tower = queries
-        self.inputs = ("items", "events", "ages", "now") + (("attributes",) if len(queries.attributes) else ())
+        self.inputs = ("items", "cells", "places", "events", "ages", "now") + (
+            ("attributes",) if len(queries.attributes) else ()
+        )
         self.bonus = items.new_item_bonus > 0
         self.content = None
         if items.content_match:
             content = torch.cat([items.content(some) for some in codes]).numpy()
-            self.content = RecencyMean(content, half_life=half_life, max_history=queries.history.max_history)
+            self.content = RecencyMean(content, half_life=half_life)
 
     def forward(
-        self, items: Tensor, events: Tensor, ages: Tensor, now: Tensor, attributes: Tensor | None = None
+        self,
+        items: Tensor,
+        cells: Tensor,
+        places: Tensor,
+        events: Tensor,
+        ages: Tensor,
+        now: Tensor,
+        attributes: Tensor | None = None,
     ) -> Tensor:
-        latest = slice(-self.tower.history.max_history, None)
-        items = items[:, latest]
-        kept = self.kept[items.clamp(min=0)]
-        parts = [self.tower(kept, items >= 0, events[:, latest], ages[:, latest], now, attributes)]
+        histories = Histories(cells, places)
+        kept = functional.embedding(items, self.kept)
+        parts = [self.tower.packed(kept, histories, events, ages, now, attributes)]
         if self.content is not None:
-            parts.append(self.content(items))
+            parts.append(self.content(items, places))
         if self.bonus:
             parts.append(torch.ones_like(parts[0][:, :1]))
         return torch.cat(parts, dim=-1)

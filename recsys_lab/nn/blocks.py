@@ -1,11 +1,8 @@
 """The layers of a sequence encoder, each a mixing of positions and then of features.
 
-A block maps [B, T, D] to [B, T, D], or to [B, 1, D] for the last position alone, which is all that
-serving needs of the last layer. ``visible`` bool [B or 1, 1, T, T] says which positions (columns) each
-position (row) may look at. A ``closed`` block wants its input normalised and gives its output so; the
-stack of others is normalised once, at its end.
-
-Shapes: B batch, T history length, D width, H heads, F feed-forward width.
+A block maps events to those of them who ask, by ``looks`` (``nn/attention.py``): all, or the last ones alone, which
+is all that serving needs of the last layer. A ``closed`` block wants its input normalised and gives its output so;
+the stack of others is normalised once, at its end.
 """
 
 from __future__ import annotations
@@ -14,43 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recsys_lab.nn.attention import Attention, Looks
 from recsys_lab.nn.dropout import Dropout
-
-
-class Attention(nn.Module):
-    """Scaled dot-product attention; ``dropout`` is of the weights, whole positions that a look leaves out."""
-
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.heads = heads
-        self.dropout = Dropout(dropout)
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.merge = nn.Linear(width, width)
-
-    def forward(self, asking: Tensor, known: Tensor, visible: Tensor) -> Tensor:
-        """What each of ``asking`` [B, U, D] finds among ``known`` [B, T, D]; ``visible`` [.., 1, U, T]."""
-        query = self._split(self.query(asking))
-        key, value = (self._split(part) for part in self.key_value(known).chunk(2, dim=-1))
-        if (self.training and self.dropout.share) or torch.compiler.is_exporting():  # fused, it exports as many nodes
-            fit = (query @ key.transpose(2, 3)).div(key.shape[-1] ** 0.5).masked_fill(~visible, -torch.inf)
-            found = self.dropout(fit.softmax(dim=-1)) @ value
-        else:
-            found = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        merged: Tensor = self.merge(found[:, 0] if self.heads == 1 else found.transpose(1, 2).flatten(2))
-        return merged
-
-    def _split(self, part: Tensor) -> Tensor:
-        if self.heads == 1:
-            return part[:, None]
-        return part.view(*part.shape[:2], self.heads, -1).transpose(1, 2)  # [B, T, D] → [B, H, T, D / H]
-
-
-def latest(x: Tensor, last_only: bool, axis: int = 1) -> Tensor:
-    """The last position alone, if it alone is asked for; ``axis`` 1 or 2."""
-    if not last_only:
-        return x
-    return x[:, -1:] if axis == 1 else x[:, :, -1:]
 
 
 class SwiGLU(nn.Module):
@@ -90,10 +52,9 @@ class NormsBefore(nn.Module):
 class PreNorm(NormsBefore):
     """Each sub-layer sees its input normalised and adds to it as it was (Xiong et al., ICML 2020)."""
 
-    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        looks = latest(visible, last_only, axis=2)
+    def forward(self, x: Tensor, looks: Looks) -> Tensor:
         normed = self.before_attention(x)
-        x = latest(x, last_only) + self.dropout(self.attention(latest(normed, last_only), normed, looks))
+        x = looks.asking(x) + self.dropout(self.attention(looks.asking(normed), normed, looks))
         mixed: Tensor = x + self.dropout(self.mix(self.before_mixing(x)))
         return mixed
 
@@ -113,9 +74,8 @@ class PostNorm(nn.Module):
         self.after_mixing = nn.LayerNorm(width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        looks = latest(visible, last_only, axis=2)
-        x = self.after_attention(latest(x, last_only) + self.dropout(self.attention(latest(x, last_only), x, looks)))
+    def forward(self, x: Tensor, looks: Looks) -> Tensor:
+        x = self.after_attention(looks.asking(x) + self.dropout(self.attention(looks.asking(x), x, looks)))
         mixed: Tensor = self.after_mixing(x + self.dropout(self.mix(x)))
         return mixed
 
@@ -125,9 +85,8 @@ class Original(NormsBefore):
 
     activation = nn.ReLU
 
-    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        looks = latest(visible, last_only, axis=2)
-        asking = self.before_attention(latest(x, last_only))
+    def forward(self, x: Tensor, looks: Looks) -> Tensor:
+        asking = self.before_attention(looks.asking(x))
         x = self.before_mixing(asking + self.dropout(self.attention(asking, x, looks)))
         mixed: Tensor = x + self.dropout(self.mix(x))
         return mixed
@@ -152,11 +111,10 @@ class LiGR(nn.Module):
         self.mixing_gate = nn.Linear(width, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, visible: Tensor, last_only: bool = False) -> Tensor:
-        looks = latest(visible, last_only, axis=2)
+    def forward(self, x: Tensor, looks: Looks) -> Tensor:
         normed = self.before_attention(x)
-        x = latest(x, last_only)
-        found = self.attention(latest(normed, last_only), normed, looks)
+        x = looks.asking(x)
+        found = self.attention(looks.asking(normed), normed, looks)
         x = x + torch.sigmoid(self.attention_gate(x)) * self.dropout(found)
         mixed: Tensor = x + torch.sigmoid(self.mixing_gate(x)) * self.dropout(self.mix(self.before_mixing(x)))
         return mixed

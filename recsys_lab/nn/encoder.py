@@ -1,6 +1,6 @@
 """Item vectors in the order of their events → what to expect next.
 
-Shapes: B batch, T history length, L ``max_history``, D width.
+Shapes: B batch, T history length, L ``max_history``, D width, N events without padding.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from recsys_lab.nn.attention import Each, Latest, Looks, Padded
 from recsys_lab.nn.blocks import BLOCKS
 from recsys_lab.nn.dropout import Dropout
+from recsys_lab.nn.histories import Histories
 
 SCHEMES = ("normal", "xavier")
 GAPS = 32  # powers of two, in seconds: the last is 68 years
@@ -60,18 +62,33 @@ class SequenceEncoder(nn.Module):
         ``gaps`` [B, T] seconds. T is at most L. With ``last_only`` [B, 1, D] for the latest event alone."""
         length = items.shape[1]
         places = torch.arange(length, device=items.device)
-        x = items * self.scale + self.positions(places + (self.max_history - length))
+        # to real events up to one's own position, and always to oneself: padding must have something to see
+        causal = places <= places[:, None]
+        visible = ((causal & real[:, None]) | (places == places[:, None]))[:, None]
+        x = self._entered(items, places + (self.max_history - length), events, gaps)
+        return self._through(x, Padded(visible), Padded(visible, last_only))
+
+    def latest(
+        self, items: Tensor, histories: Histories, events: Tensor | None = None, gaps: Tensor | None = None
+    ) -> Tensor:
+        """The same for the latest event of each history, [B, D], without work on padding: ``items`` [N, D],
+        ``events`` [N], ``gaps`` [N]."""
+        x = self._entered(items, (self.max_history - 1) - histories.newer, events, gaps)
+        return self._through(x, Each(histories), Latest(histories))
+
+    def _entered(self, items: Tensor, positions: Tensor, events: Tensor | None, gaps: Tensor | None) -> Tensor:
+        x = items * self.scale + self.positions(positions)
         if self.events is not None and events is not None:
             x = x + self.events(events.clamp(0, self.events.num_embeddings - 1))
         if self.gaps is not None and gaps is not None:
             x = x + self.gaps(doublings(gaps))
-        x = self.dropout(self.before(x))
-        # to real events up to one's own position, and always to oneself: padding must have something to see
-        causal = places <= places[:, None]
-        visible = ((causal & real[:, None]) | (places == places[:, None]))[:, None]
+        entered: Tensor = self.dropout(self.before(x))
+        return entered
+
+    def _through(self, x: Tensor, looks: Looks, last: Looks) -> Tensor:
         for block in self.blocks[:-1]:
-            x = block(x, visible)
-        expected: Tensor = self.norm(self.blocks[-1](x, visible, last_only))
+            x = block(x, looks)
+        expected: Tensor = self.norm(self.blocks[-1](x, last))
         return expected
 
 
@@ -88,6 +105,12 @@ def gaps_of(ages: Tensor) -> Tensor:
     """Seconds from each event to the next one, or to the question, of left-padded ``ages`` [B, T]."""
     later = torch.cat([ages[:, 1:], torch.zeros_like(ages[:, :1])], dim=1)
     return (ages - later).clamp(min=0)
+
+
+def packed_gaps(ages: Tensor, newer: Tensor) -> Tensor:
+    """The same of ``ages`` [N] of histories that lie one behind the other."""
+    later = torch.cat([ages[1:], torch.zeros_like(ages[:1])])
+    return (ages - torch.where(newer > 0, later, torch.zeros_like(later))).clamp(min=0)
 
 
 def initialise(network: nn.Module, scheme: str) -> None:

@@ -7,14 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys_lab.nn.histories import inside
 from recsys_lab.nn.query import QueryModule
 from serving_min.queries import PADDING
 
-TINY = 1e-20  # keeps 0 / 0 at 0 once the residual is gone, and for an empty history
+TINY = 1e-20  # keeps 0 / 0 at 0 once the residual is gone
 
 
 class FoldIn(QueryModule):
-    """Histories [B, T] → x [B, D] with (Σ_distinct y yᵀ + αG + λI) x = Σ_distinct y.
+    """Histories [B, T] of [N] events → x [B, D] with (Σ_distinct y yᵀ + αG + λI) x = Σ_distinct y.
 
     ``vectors`` [I, D] must have a diagonal Gram matrix G. Then M = αG + λI is diagonal too, and
     with z = M^½ x and rows ỹ = M^-½ y the system is (1 + ỸᵀỸ) z = Ỹᵀ1, whose matrix has all
@@ -22,7 +23,7 @@ class FoldIn(QueryModule):
     λ grows with the number of distinct items as in ``ALS``; α is ``unobserved_weight``.
     """
 
-    inputs = ("items",)
+    inputs = ("items", "places")
 
     def __init__(
         self,
@@ -32,7 +33,6 @@ class FoldIn(QueryModule):
         regularization: float,
         unobserved_weight: float,
         frequency_scaling: float,
-        max_history: int,
         steps: int,
     ) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class FoldIn(QueryModule):
         self.unobserved = unobserved_weight * n_items
         self.regularization = regularization
         self.frequency_scaling = frequency_scaling
-        self.max_history = max_history
         self.steps = steps
 
-    def forward(self, items: Tensor) -> Tensor:
-        ordered = items[:, -self.max_history :].sort(dim=1).values  # [B, T]
+    def forward(self, items: Tensor, places: Tensor) -> Tensor:
+        ordered = torch.where(places >= 0, items[inside(places)], PADDING).sort(dim=1, descending=True).values
         before = nn.functional.pad(ordered[:, :-1], (1, 0), value=PADDING)
-        counts = (ordered != before).to(self.vectors.dtype)  # 1 for the first of equal items; padding sorts first
+        # 1 for the first of equal items; padding comes last, so that a longer one adds zeros at the end of each sum
+        counts = ((ordered != before) & (ordered >= 0)).to(self.vectors.dtype)  # [B, T]
         ridge = self.regularization * (counts.sum(dim=1, keepdim=True) + self.unobserved) ** self.frequency_scaling
         scale = torch.rsqrt(self.spectrum + ridge)  # [B, D] M^-½
         known = nn.functional.embedding(ordered.clamp(min=0), self.vectors)  # [B, T, D]
@@ -58,14 +58,19 @@ class FoldIn(QueryModule):
         z = torch.zeros_like(scale)
         residual = seen.sum(dim=1)  # [B, D]
         direction = residual
-        error = residual.square().sum(dim=1, keepdim=True)  # [B, 1]
+        error = _dots(residual, residual)  # [B, 1]
         for _ in range(self.steps):
             along = (seen @ direction[:, :, None]).squeeze(2)  # [B, T]
             image = direction + (along[:, None, :] @ seen).squeeze(1)
-            step = error / (direction * image).sum(dim=1, keepdim=True).clamp(min=TINY)
+            step = error / _dots(direction, image).clamp(min=TINY)
             z = z + step * direction
             residual = residual - step * image
-            left = residual.square().sum(dim=1, keepdim=True)
+            left = _dots(residual, residual)
             direction = residual + left / error.clamp(min=TINY) * direction
             error = left
         return z * scale
+
+
+def _dots(first: Tensor, second: Tensor) -> Tensor:
+    """Inner products of rows [B, D], [B, 1]. onnxruntime's own sums of rows depend on where a row lies in memory."""
+    return (first[:, None, :] @ second[:, :, None])[:, :, 0]

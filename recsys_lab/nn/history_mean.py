@@ -7,27 +7,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys_lab.nn.histories import inside
 from recsys_lab.nn.query import QueryModule
 
 
 class HistoryMean(QueryModule):
-    """Histories [B, T] → [B, D + 1]: the mean of the events' ``vectors`` [I, D], then 1 for the item's bias.
+    """Histories [B, T] of [N] events → [B, D + 1]: the mean of their ``vectors`` [I, D], then 1 for the item's bias."""
 
-    Without any event it gives zeros.
-    """
+    inputs = ("items", "places")
 
-    inputs = ("items",)
-
-    def __init__(self, vectors: NDArray[np.float32], *, max_history: int) -> None:
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
         super().__init__()
         self.vectors: Tensor
         self.register_buffer("vectors", torch.from_numpy(vectors))
-        self.max_history = max_history
 
-    def forward(self, items: Tensor) -> Tensor:
-        recent = items[:, -self.max_history :]  # [B, T]
-        real = (recent >= 0).to(self.vectors.dtype)  # [B, T]
+    def forward(self, items: Tensor, places: Tensor) -> Tensor:
+        real = (places >= 0).to(self.vectors.dtype)  # [B, T]
         count = real.sum(dim=1, keepdim=True)
-        known = nn.functional.embedding(recent.clamp(min=0), self.vectors)  # [B, T, D]
+        known = nn.functional.embedding(items[inside(places)], self.vectors)  # [B, T, D]
         total = (real[:, None, :] @ known).squeeze(1)  # [B, D]
-        return torch.cat([total / count.clamp(min=1), count.clamp(max=1)], dim=1)
+        return torch.cat([total / count, torch.ones_like(count)], dim=1)

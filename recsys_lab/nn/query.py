@@ -8,15 +8,18 @@ from serving_min.manifest import EncoderInput
 
 
 class QueryModule(nn.Module):
-    """``inputs`` names the arrays of ``Queries.padded`` that ``forward`` takes, in order; it gives
-    [B, D] float32. Padding (-1), truncation to the model's ``max_history`` and masks are handled inside.
+    """``inputs`` names the arrays of ``Queries.packed`` that ``forward`` takes, in order; it gives
+    [B, D] float32. No history is empty, or longer than the model's ``max_history``.
+
+    The answer to a history must not depend on the others, down to the last bit: rows of a matrix product and zeros
+    at the end of a sum are without influence, in torch and in ONNX, where at least two rows are multiplied.
     """
 
     inputs: tuple[EncoderInput, ...]
 
     def over_vectors(self) -> QueryModule | None:
-        """The same graph without a table of items: it takes their ``vectors`` [B, T, D] as an input, zeros for
-        padding. So a graph stays small however many items there are. None where it needs more than the served vectors.
+        """The same graph without a table of items: it takes their ``vectors`` [N, D] as an input. So a graph stays
+        small however many items there are. None where it needs more than the served vectors.
         """
         return None
 

@@ -7,29 +7,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys_lab.nn.histories import inside, newer_at
 from recsys_lab.nn.query import QueryModule
 
 
 class RecencyMean(QueryModule):
-    """Histories [B, T] → unit vectors [B, D]: each event counts half of one ``half_life`` events later.
+    """Histories [B, T] of [N] events → unit vectors [B, D]: each event counts half of one ``half_life`` events later.
 
-    A history without any vector, an empty one above all, gives zeros.
+    A history without any vector gives zeros.
     """
 
-    inputs = ("items",)
+    inputs = ("items", "places")
 
-    def __init__(self, vectors: NDArray[np.float32], *, half_life: float, max_history: int) -> None:
+    def __init__(self, vectors: NDArray[np.float32], *, half_life: float) -> None:
         super().__init__()
         self.vectors: Tensor
         self.register_buffer("vectors", torch.from_numpy(vectors))
         self.half_life = half_life
-        self.max_history = max_history
 
-    def forward(self, items: Tensor) -> Tensor:
-        recent = items[:, -self.max_history :]  # [B, T], the latest event last
-        length = recent.shape[1]
-        newer = (length - 1) - torch.arange(length, device=items.device)  # events after each place
-        weights = torch.exp2(-newer.to(self.vectors.dtype) / self.half_life) * (recent >= 0)  # [B, T]
-        known = nn.functional.embedding(recent.clamp(min=0), self.vectors)  # [B, T, D]
+    def forward(self, items: Tensor, places: Tensor) -> Tensor:
+        newer = newer_at(places).to(self.vectors.dtype)
+        weights = torch.exp2(-newer / self.half_life) * (places >= 0)  # [B, T]
+        known = nn.functional.embedding(items[inside(places)], self.vectors)  # [B, T, D]
         total = (weights[:, None, :] @ known).squeeze(1)  # [B, D]
         return nn.functional.normalize(total, dim=1)

@@ -24,6 +24,7 @@ from recsys_lab.export.bundle import write_bundle
 from recsys_lab.models.base import Arrays, NeighbourModel, Recommender, VectorModel
 from recsys_lab.models.popular import Popular
 from recsys_lab.models.vsknn import VSkNN
+from recsys_lab.nn.histories import inside
 from recsys_lab.nn.query import QueryModule
 from serving_min.queries import Queries
 
@@ -82,21 +83,18 @@ def planted_catalogue() -> Catalogue:
 
 
 class MaskedMean(QueryModule):
-    """The mean of the vectors of the latest ``length`` items of the history."""
+    """The mean of the vectors of the history's items."""
 
-    inputs = ("items",)
+    inputs = ("items", "places")
 
-    def __init__(self, vectors: NDArray[np.float32], length: int) -> None:
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
         super().__init__()
-        self.length = length
         self.vectors = nn.Embedding.from_pretrained(torch.from_numpy(vectors.copy()))
 
-    def forward(self, items: Tensor) -> Tensor:
-        width = items.shape[1]
-        latest = torch.arange(width) >= width - self.length
-        real = ((items >= 0) & latest).unsqueeze(-1)
-        total = (self.vectors(items.clamp(min=0)) * real).sum(1)
-        return total / real.sum(1).clamp(min=1)
+    def forward(self, items: Tensor, places: Tensor) -> Tensor:
+        real = (places >= 0).to(torch.float32)
+        total = (real[:, None] @ self.vectors(items[inside(places)]))[:, 0]
+        return total / real.sum(1, keepdim=True)
 
 
 class MeanVector(VectorModel):
@@ -116,7 +114,7 @@ class MeanVector(VectorModel):
         return self.vectors
 
     def query_module(self) -> QueryModule:
-        return MaskedMean(self.vectors, self.max_history)
+        return MaskedMean(self.vectors)
 
     def _arrays(self) -> Arrays:
         return {"vectors": self.vectors}

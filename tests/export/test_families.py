@@ -26,6 +26,7 @@ from recsys_lab.models.userknn import UserKNN
 from recsys_lab.models.vsknn import VSkNN
 from recsys_lab.models.wide_deep import WideDeep
 from serving_min.bundle import Bundle
+from serving_min.vectors import Vectors
 from tests.export.planted import SETTINGS, export, fitted, planted_fold
 
 QUICK: dict[str, Any] = {"max_epochs": 1, "max_history": 6, "batch_size": 64}
@@ -47,6 +48,7 @@ FAMILIES: dict[str, Recommender] = {
     "als": ALS(factors=8, iterations=2, solver_steps=3),
     "content": Content(),
     "two_tower": TwoTower(**QUICK),
+    "two_tower of sequences": TwoTower(history_tower="sequence", heads=2, content_match=0.1, **QUICK),
     "hybrid of every kind": Hybrid(
         members={"repeat": Repeat(), "popular": Popular(), "vsknn": VSkNN(), "als": ALS(factors=8, iterations=2)},
         days=10.0,
@@ -67,6 +69,9 @@ def test_the_bundle_s_lists_are_the_model_s(family: str, tmp_path: Path) -> None
     model.save(tmp_path / "model")
     restored = Recommender.load(tmp_path / "model")
     path = export(restored, fold, tmp_path, settings={**SETTINGS, "target_recall": 1.0})
-    parity = Bundle.load(path).manifest.parity
+    bundle = Bundle.load(path)
+    parity = bundle.manifest.parity
     assert (parity.exact, parity.identical, parity.recall) == (model.kind != "ranker", 1.0, 1.0)
     assert parity.worst_score_difference <= 1e-5
+    if isinstance(bundle.model, Vectors):
+        assert bundle.model.together, "its histories can be encoded in company"

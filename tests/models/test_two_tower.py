@@ -13,6 +13,7 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.export.encoder import export_encoder
 from recsys_lab.models.two_tower import TwoTower
+from recsys_lab.nn.histories import Histories
 from serving_min.queries import Queries
 from tests.models.conformance import ITEMS, TOUCHED, RecommenderConformance, ask, checkerboard, colours
 
@@ -99,17 +100,25 @@ def test_an_attribute_value_from_after_the_training_is_answered(by_context: TwoT
 
 def test_the_graph_answers_alike_in_onnxruntime(by_context: TwoTower, tmp_path: Path) -> None:
     module = by_context.query_module()
-    assert module.inputs == ("items", "events", "ages", "now", "attributes")
+    assert module.inputs == ("items", "cells", "places", "events", "ages", "now", "attributes")
     assert export_encoder(module, context_queries(), by_context.max_history, tmp_path / "encoder.onnx") < 1e-5
 
 
-def test_padding_never_changes_the_answer(by_context: TwoTower) -> None:
-    inputs = {name: torch.from_numpy(array) for name, array in context_queries().padded(8).items()}
-    module = by_context.query_module().eval()
-    plain = module(**inputs)
-    for name, value in (("items", -1), ("events", -1), ("ages", 0.0)):
-        inputs[name] = torch.nn.functional.pad(inputs[name], (5, 0), value=value)
-    torch.testing.assert_close(module(**inputs), plain)
+@pytest.mark.parametrize("history_tower", ["attention", "sequence"])
+def test_packed_histories_are_answered_as_padded_ones(history_tower: str) -> None:
+    """Training pads on the left, serving not at all."""
+    torch.manual_seed(0)
+    model = TwoTower(**{**SMALL, "max_history": 6, "history_tower": history_tower, "max_epochs": 1}).fit(checkerboard())
+    module = model.query_module().eval()
+    kept, tower = module.kept, module.tower
+    items = torch.tensor([[-1, -1, 4], [1, 2, 3]])
+    ages, now, real = torch.tensor([[0.0, 0, 7], [90, 40, 0]]), torch.tensor([9, 10]), items >= 0
+    events = torch.zeros_like(items)
+    padded = tower(kept[items.clamp(min=0)], real, events, ages, now, None)
+    places = torch.tensor([[0, -1, -1, -1], [1, 2, 3, -1]])
+    histories = Histories(torch.tensor([0, 4, 5, 6]), places)
+    packed = tower.packed(kept[items[real]], histories, events[real], ages[real], now, None)
+    torch.testing.assert_close(packed, padded)
 
 
 def test_the_order_of_events_is_the_sequence_tower_s_alone() -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from recsys_lab.nn.blocks import BLOCKS, Attention, LiGR, Original, PostNorm
+from recsys_lab.nn.attention import Attention, Padded
+from recsys_lab.nn.blocks import BLOCKS, LiGR, Original, PostNorm
 
 B, T, D = 3, 5, 8
 
@@ -14,13 +15,14 @@ def x() -> torch.Tensor:
     return torch.randn(B, T, D)
 
 
-CAUSAL = torch.ones(T, T).tril().bool()[None, None]
+VISIBLE = torch.ones(T, T).tril().bool()[None, None]
+CAUSAL = Padded(VISIBLE)
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_the_last_position_alone_is_the_last_of_all(kind: str, x: torch.Tensor) -> None:
     block = BLOCKS[kind](D, 2, 12, 0.3).eval()
-    torch.testing.assert_close(block(x, CAUSAL, last_only=True), block(x, CAUSAL)[:, -1:])
+    torch.testing.assert_close(block(x, Padded(VISIBLE, last_only=True)), block(x, CAUSAL)[:, -1:])
 
 
 @pytest.mark.parametrize("kind", BLOCKS)

@@ -76,20 +76,22 @@ def write_items(path: Path, table: pa.Table) -> None:
 
 
 def mean_encoder(vectors: NDArray[np.float32]) -> onnx.ModelProto:
-    """The sum of the vectors of ``items`` [B, T]; code -1 is padding. No torch needed."""
+    """The sum of the vectors of ``items`` [N] at ``places`` [B, T]; place -1 is padding. No torch needed."""
     table = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])  # the last row is the padding's
-    padding = np.array(len(vectors), np.int64)
     nodes = [
-        helper.make_node("Less", ["items", "zero"], ["blank"]),
-        helper.make_node("Where", ["blank", "padding", "items"], ["codes"]),
+        helper.make_node("Concat", ["items", "padding"], ["padded"], axis=0),
+        helper.make_node("Gather", ["padded", "places"], ["codes"]),
         helper.make_node("Gather", ["table", "codes"], ["found"]),
         helper.make_node("ReduceSum", ["found", "axes"], ["query"], keepdims=0),
     ]
-    constants = {"table": table, "padding": padding, "zero": np.array(0, np.int64), "axes": np.array([1], np.int64)}
+    constants = {"table": table, "padding": np.array([len(vectors)], np.int64), "axes": np.array([1], np.int64)}
     graph = helper.make_graph(
         nodes,
         "mean",
-        [helper.make_tensor_value_info("items", TensorProto.INT64, ["batch", "length"])],
+        [
+            helper.make_tensor_value_info("items", TensorProto.INT64, ["event"]),
+            helper.make_tensor_value_info("places", TensorProto.INT64, ["batch", "length"]),
+        ],
         [helper.make_tensor_value_info("query", TensorProto.FLOAT, ["batch", vectors.shape[1]])],
         [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
@@ -170,7 +172,7 @@ def write_bundle(
     for name, what in (companions or {}).items():
         (folder / name).mkdir(exist_ok=True)
         np.savez(folder / name / "fallback.npz", scores=popularity[::-1].copy(), candidates=candidates)
-        inputs: tuple[Any, ...] = ("items",) if what == "vector" else ()
+        inputs: tuple[Any, ...] = ("items", "places") if what == "vector" else ()
         beside.append(Member(name, what, writers[what](folder / name), 50, inputs))
     if surfaces is not None:
         (folder / SURFACES_FILE).write_bytes(msgspec.json.encode(surfaces))
@@ -183,7 +185,7 @@ def write_bundle(
         fingerprints=Fingerprints("d", "s", "c"),
         metrics={"ndcg@10": Metric(0.5, (0.4, 0.6))},
         policy=Policy(exclude_seen),
-        history=History(50, ("items",) if kind == "vector" else (), EVENTS, (COUNTRIES,)),
+        history=History(50, ("items", "places") if kind == "vector" else (), EVENTS, (COUNTRIES,)),
         index=(model or writers[kind])(folder),
         parity=Parity(1, 10, True, 1.0, 1.0, 0.0),
         files={},

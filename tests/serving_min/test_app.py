@@ -122,7 +122,7 @@ def test_routes_and_methods_that_are_not_there(client: httpx.Client) -> None:
 def test_health_and_model(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").json()["status"] == "ready"
-    assert client.get("/v1/model").json()["format"] == 1
+    assert client.get("/v1/model").json()["format"] == 2
 
 
 def test_request_id_is_in_header_and_answer(client: httpx.Client) -> None:

@@ -99,15 +99,19 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
 @pytest.mark.parametrize(
     ("kind", "change", "says"),
     [
-        ("static", lambda m: m.update(format=2), "bundle format 2 is newer than this server's 1; upgrade serving_min"),
-        ("static", lambda m: m.update(format=0), "at `$.format`"),
+        ("static", lambda m: m.update(format=3), "bundle format 3 is newer than this server's 2; upgrade serving_min"),
+        ("static", lambda m: m.update(format=1), "bundle format 1 is older than this server's 2; export it anew"),
         ("static", lambda m: m.pop("format"), "missing required field `format`"),
         ("static", lambda m: m.update(extra=1), "unknown field `extra`"),
         ("static", lambda m: m.update(kind="tree"), "at `$.kind`"),
         ("static", lambda m: m.update(kind="vector"), "kind 'vector' with index of type NoneType"),
         ("vector", lambda m: m["history"].update(inputs=["ages"]), "kind 'vector' with encoder inputs ['ages']"),
-        ("vector", lambda m: m["history"].update(inputs=["items", "items"]), "name something twice"),
-        ("vector", lambda m: m["history"].update(inputs=["items", "ages"]), "encoder.onnx: takes ['items']"),
+        ("vector", lambda m: m["history"].update(inputs=["places", "places"]), "name something twice"),
+        (
+            "vector",
+            lambda m: m["history"].update(inputs=["items", "places", "ages"]),
+            "encoder.onnx: takes ['items', 'places']",
+        ),
         ("static", lambda m: m["history"].update(events=["a", "a"]), "names something twice"),
         ("static", lambda m: m["history"].update(attributes=[["x", ["UK"]]]), "code 0 must be ''"),
         ("static", lambda m: m["files"].pop("items.arrow"), "files does not list items.arrow"),
@@ -202,7 +206,7 @@ def packed(name: str, **changes: Any) -> Callable[[Path], None]:
 
 def one_event_encoder(folder: Path) -> None:
     model = mean_encoder(np.zeros((6, 2), np.float32))
-    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, folder / "encoder.onnx")
 
 
@@ -326,6 +330,6 @@ def test_the_schema_beside_the_format_is_that_of_the_types(bundles: dict[str, Pa
         manifest = json.loads((folder / FILE_NAME).read_text())
         jsonschema.validate(manifest, schema)
         without_format = {name: value for name, value in manifest.items() if name != "format"}
-        for wrong in ({**manifest, "extra": 1}, {**manifest, "format": 2}, without_format):
+        for wrong in ({**manifest, "extra": 1}, {**manifest, "format": 1}, without_format):
             with pytest.raises(jsonschema.ValidationError):
                 jsonschema.validate(wrong, schema)

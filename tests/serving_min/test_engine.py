@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,21 +261,6 @@ def test_ties_go_to_the_lower_code_wherever_the_index_stops(tmp_path: Path) -> N
 def histories(n: int) -> list[list[int]]:
     rng = np.random.default_rng(1)
     return [rng.integers(0, N_ITEMS, rng.integers(0, 60)).tolist() for _ in range(n)]
-
-
-def test_a_history_is_encoded_without_its_company(large: Engine) -> None:
-    if large.bundle.manifest.kind != "vector":
-        pytest.skip("has no encoder")
-    model, shapes = large.bundle.model, []
-
-    class Recording:
-        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
-            shapes.append(inputs["items"].shape)
-            return model.encoder.run(names, inputs)
-
-    queries = Queries.from_histories([[1], [2, 3, 4], [], [5] * 60], attributes=np.zeros((4, 1), np.int32))
-    replace(model, encoder=Recording()).encode(queries)
-    assert shapes == [(1, 1), (1, 3), (1, 1), (1, 50)]
 
 
 def test_batch_is_the_same_as_one_at_a_time(large: Engine) -> None:

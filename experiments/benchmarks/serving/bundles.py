@@ -27,6 +27,7 @@ from recsys_lab.export.encoder import export_encoder
 from recsys_lab.export.index import build_index
 from recsys_lab.export.tables import write_item_vectors
 from recsys_lab.models.sasrec import SASRec
+from serving_min.encoder import encoded
 from serving_min.item_codes import make_slots
 from serving_min.item_vectors import ItemVectors, in_8_bits
 from serving_min.manifest import FILE_NAME, FaissIndex, Fingerprints, History, Manifest, Model, Parity, Policy
@@ -146,10 +147,11 @@ def write_peer(count: int, cache: Path) -> Path:
     module = trained.model.query_module().over_vectors()
     if module is None:
         raise SystemExit("the encoder needs a table of items")
-    example = (torch.zeros((1, 7), dtype=torch.int64), torch.zeros((1, 7, trained.model.width)))
-    length = torch.export.Dim("length", max=trained.model.max_history - 1)  # all that torch finds a graph for
+    cells = torch.arange(7)
+    example = (torch.zeros((7, trained.model.width)), cells, cells[None])
+    length = torch.export.Dim("length", max=trained.model.max_history)
     with whole_folder(final) as folder:
-        program = torch.export.export(module.eval(), example, dynamic_shapes=({1: length}, {1: length}))
+        program = torch.export.export(module.eval(), example, dynamic_shapes=({0: length}, {0: length}, {1: length}))
         torch.export.save(program, folder / "encoder.pt2")
         (folder / "vectors.npy").symlink_to((bundle / "vectors.npy").resolve())
         (folder / "ids.json").write_text(json.dumps([f"item-{code:08d}" for code in range(count)]))
@@ -162,11 +164,8 @@ def encode(folder: Path, stored: ItemVectors, asked: list[NDArray[np.int64]]) ->
 
     session = open_session(folder / "encoder.onnx")
     queries = Queries.from_histories([history.tolist() for history in asked])
-    found = []
-    for start, end in zip(queries.offsets[:-1], queries.offsets[1:], strict=True):
-        codes = queries.items[start:end].astype(np.int64)
-        found.append(session.run(["query"], {"items": codes[None], "vectors": stored.rows(codes)[None]})[0])
-    return np.concatenate(found)
+    names = [node.name for node in session.get_inputs()]
+    return encoded(session, names, queries, lambda codes: stored.rows(codes.astype(np.int64)))
 
 
 def _write_table(ids: list[str], of: NDArray[np.int32], folder: Path) -> None:

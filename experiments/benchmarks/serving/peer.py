@@ -44,10 +44,10 @@ def create_app(folder: Path) -> FastAPI:
 
     @app.post("/v1/recommend")
     def recommend(request: Request) -> Answer:
-        known = [codes[item] for item in request.history if item in codes][-49:]
-        history = torch.tensor([known])
+        known = [codes[item] for item in request.history if item in codes][-50:]
+        places = torch.arange(len(known))
         with torch.inference_mode():
-            scores = model(history, vectors[history])[0] @ vectors.T
+            scores = model(vectors[known], places, places[None])[0] @ vectors.T
             scores[known] = -torch.inf
             best = scores.topk(request.k)
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)

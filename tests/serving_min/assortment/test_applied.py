@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from serving_min.assortment.applied import Embedder, applied
 from serving_min.assortment.changes import Assortment, Changes, ItemEntry
 from serving_min.assortment.vectors import Grown
+from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.messages import Event, Filters, PriceRange, Request
@@ -188,9 +189,17 @@ def test_a_history_with_a_new_item_may_reach_an_encoder_of_vectors(tmp_path: Pat
     model = Bundle.load(write_bundle(tmp_path / "b", "vector")).model
     assert isinstance(model, Vectors)
     new = np.array([[0, 7]], np.float32)
-    heard = Grown.from_model(replace(model, inputs=("vectors",)), 6, np.array([6], np.int32), new)
-    seen = heard._inputs(Queries.from_histories([[0, 6, 5]]))["vectors"]
-    assert seen.tolist() == [[3, 0], [0, 7], [0, 0]], "A's, the new one's, and F has none"
+    seen, nobody = [], np.zeros(0, np.int32)
+
+    class Hearing:
+        def run(self, _: list[str], inputs: dict[str, Any]) -> Any:
+            seen.extend(inputs["vectors"].tolist())
+            return [np.ones((2, 2), np.float32)]
+
+    hears = replace(model, encoder=Hearing(), inputs=("vectors", "places"))
+    heard = Grown.from_model(hears, 6, np.array([6], np.int32), new)
+    heard.best(Queries.from_histories([[0, 6, 5], [1]]), [Bounds(1, nobody), Bounds(1, nobody)])
+    assert seen == [[3, 0], [0, 7], [0, 0], [2, 0]], "A's, the new one's, F has none, B's"
 
 
 def test_neighbours_of_many_new_items_are_not_asked_for(tmp_path: Path) -> None:
