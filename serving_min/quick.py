@@ -1,8 +1,8 @@
 """The protocol of a connection: what is asked thousands of times a second goes past the framework.
 
 uvicorn reads HTTP and keeps connections; a plain ``POST /v1/SURFACE`` is then answered here, as ``routes.recommend``
-would, for a third of the CPU: no application is called, and an answer leaves in one piece. All else is uvicorn's and
-the application's: other routes, large or chunked bodies, pages of other origins, requests sent before the last answer.
+would, but without an application's calls, and in one piece. All else is uvicorn's and the application's: other routes,
+large or chunked bodies, pages of other origins, requests sent before the last answer.
 """
 
 from __future__ import annotations

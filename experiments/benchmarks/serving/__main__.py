@@ -4,10 +4,11 @@
 
 Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
 server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready, what the
-closed loop of 32 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
+closed loop of 48 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
 can answer, the time after, idle connections; what a request costs and where. Of one also two workers on both cores,
 where the load generator and Redis are, too, and the peer in ``peer``.
-Everything goes to reports/benchmarks/serving.json, with machine and versions.
+Everything goes to reports/benchmarks/serving.json, with machine and versions, and with how much of the time the machine
+itself stood still, before and after (see ``stalls``): no server can be quicker than that.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ REPORT = ROOT / "reports" / "benchmarks" / "serving.json"
 PACKAGES = ("faiss-cpu", "httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "starlette", "uvicorn", "uvloop")
 PEER_ITEMS = 1_000_000
 IDLE = 10_000
-CLOSED = 32  # connections that ask again as soon as they are answered
-WIDE = 1_024  # connections where many requests are to be under way
+CLOSED = 48  # connections that ask again as soon as they are answered
+USUAL, WIDE = 256, 1_024  # connections below capacity, and where very many requests are to be under way
 
 
 def measured(server: Server, requests: Path, seconds: float, *, full: bool) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def measured(server: Server, requests: Path, seconds: float, *, full: bool) -> d
         "ready_seconds": server.ready_seconds,
         "resident_mib": before,
         "capacity": closed,
-        "at_70_percent": server.ask(requests, seconds=seconds, rate=0.7 * capacity, connections=WIDE),
+        "at_70_percent": server.ask(requests, seconds=seconds, rate=0.7 * capacity, connections=USUAL),
     }
     if full:
         found["at_3_times_capacity"] = server.ask(requests, seconds=seconds, rate=3 * capacity, connections=WIDE)
@@ -56,6 +57,11 @@ def measured(server: Server, requests: Path, seconds: float, *, full: bool) -> d
 def stages(bundle: Path, requests: Path) -> dict[str, Any]:
     """Microseconds of CPU per request inside the engine, by stage: see ``stages``."""
     return run("experiments.benchmarks.serving.stages", str(bundle), str(requests), core=SERVER_CORE)
+
+
+def stalls() -> dict[str, float]:
+    """Of the machine itself, in some seconds."""
+    return run("experiments.benchmarks.serving.stalls", "5", core=SERVER_CORE)
 
 
 def of_bundle(count: int, cache: Path, seconds: float) -> dict[str, Any]:
@@ -105,6 +111,7 @@ def main() -> None:
         raise SystemExit("two cores are needed: one for the server and one for the load")
     given.cache.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"machine": machine(), "versions": versions(PACKAGES), "bundles": []}
+    report["machine"]["stalls"] = [stalls()]
     for count in given.items or TARGETS:
         report["bundles"].append(of_bundle(count, given.cache, given.seconds))
         sys.stdout.write(json.dumps(report["bundles"][-1]) + "\n")
@@ -114,6 +121,7 @@ def main() -> None:
         if ours:
             theirs = report["fastapi_torch_exact"]["capacity"]["accepted_per_second"]
             report["times_the_peer"] = round(ours[0]["capacity"]["accepted_per_second"] / max(1, theirs), 1)
+    report["machine"]["stalls"].append(stalls())
     report["load_average_at_the_end"] = [round(share, 1) for share in os.getloadavg()]
     given.report.parent.mkdir(parents=True, exist_ok=True)
     given.report.write_text(json.dumps(report, indent=2) + "\n")
