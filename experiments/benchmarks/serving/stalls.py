@@ -2,8 +2,8 @@
 
     python -m experiments.benchmarks.serving.stalls SECONDS
 
-One process looks at the clock on the server's core all the time, another keeps the load generator's core busy. Where two
-looks lie more than a fifth of a millisecond apart, the first process did not run in between.
+One process looks at the clock on the server's core all the time, another keeps the load generator's core busy. Where
+two looks lie more than a fifth of a millisecond apart, the first process did not run in between.
 """
 
 from __future__ import annotations
