@@ -80,7 +80,7 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     if request.exclude_seen if request.exclude_seen is not None else exclude:
         barred += history.items
     allowed = items.allowed(request.filters, now)
-    bounds = Bounds(request.wanted, np.array(barred, np.int32), allowed, among)
+    bounds = Bounds(request.wanted, np.array([*{*barred}], np.int32), allowed, among)
     return Ask(asked, surface, now, histories, given, bounds, look=bounds)
 
 

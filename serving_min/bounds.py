@@ -14,8 +14,8 @@ FEW = 100  # one item of so many allowed: to look for each of them is quicker th
 
 
 class Bounds(Struct, frozen=True):
-    """At most ``k`` items, none of ``barred`` (item codes, in any order and perhaps twice), all of them ``allowed`` [I]
-    and ``among`` the item codes given, which ascend (None: any)."""
+    """At most ``k`` items, none of ``barred`` (distinct item codes, in any order), all of them ``allowed`` [I] and
+    ``among`` the item codes given, which ascend (None: any)."""
 
     k: int
     barred: Codes

@@ -144,10 +144,10 @@ class Quick(HttpToolsProtocol):
             b"\r\ncontent-length: %d\r\n\r\n" % len(body),
             body,
         )
+        for tell in self.shop.observation.ended:
+            tell(turn.scope, status, turn.began)
         if not self.transport.is_closing():
             self.transport.write(b"".join(said))
             if not turn.keep_alive:
                 self.transport.close()
-        for tell in self.shop.observation.ended:
-            tell(turn.scope, status, turn.began)
         self.on_response_complete()

@@ -125,7 +125,7 @@ def test_lists_of_another_fold() -> None:
 
 def test_folds_that_ask_nothing() -> None:
     with pytest.raises(SplitError, match="no query"):
-        evaluate(TopK(*(array[:0] for array in vars(LISTS).values())), fold([]), cutoffs=(3,))
+        evaluate(TopK(LISTS.items[:0], LISTS.scores[:0], LISTS.filled[:0]), fold([]), cutoffs=(3,))
     with pytest.raises(SplitError, match="1 of 3 queries have no target"):
         evaluate(LISTS, fold([[0], [], [1]]), cutoffs=(3,))
 

@@ -45,13 +45,17 @@ def worst_difference(a: TopK, b: TopK) -> float:
     return worst
 
 
-def recall(wanted: TopK, found: TopK) -> float:
-    """The mean share of the model's items in ``wanted`` that ``found`` has, over the queries that want any."""
-    shares = [
-        np.isin(items, others).mean()
-        for items, others in zip(_opinions(wanted)[0], found.items, strict=True)
-        if len(items)
-    ]
+def recall(wanted: TopK, found: TopK, tolerance: float = 1e-5) -> float:
+    """The mean share of the model's items in ``wanted`` that ``found`` has, over the queries that want any.
+
+    Where both lists end with scores that tie, a group of tied items was cut, in either choice: those count as found.
+    """
+    shares = []
+    for items, scores, others, their_scores in zip(*_opinions(wanted), found.items, found.scores, strict=True):
+        if len(items):
+            slack = tolerance * np.abs(scores).max()
+            cut = (scores <= scores[-1] + slack) & (abs(scores[-1] - their_scores[-1]) <= slack)
+            shares.append((np.isin(items, others) | cut).mean())
     return float(np.mean(shares)) if shares else 1.0
 
 

@@ -84,6 +84,13 @@ def test_a_changed_score_within_the_list_is_noticed(table: np.ndarray, k: int, i
     assert not equal_up_to_ties(before, after)[listed].any()
 
 
+def test_what_ties_with_the_end_of_both_lists_is_found() -> None:
+    wanted = one([(3, 2.0), (1, 1.0)])
+    assert recall(wanted, one([(3, 2.0), (7, 1.0)])) == 1.0
+    assert recall(wanted, one([(3, 2.0), (7, 0.9)])) == 0.5, "worse"
+    assert recall(wanted, one([(7, 2.0), (1, 1.0)])) == 0.5, "not at the end"
+
+
 def test_recall_counts_the_model_s_items_only() -> None:
     wanted = one([(7, 3.0), (8, 2.0)], [(1, 9.0)])
     assert recall(wanted, one([(8, 2.0), (1, 1.0), (2, 0.5)])) == 0.5
