@@ -23,8 +23,8 @@ class Recipe:
     that share of itself at every step: see ``nn.average``.
 
     ``max_epochs`` bounds the training; ``patience`` is the number of epochs without a better validation
-    score after which it stops. ``trainer`` holds settings of ``pytorch_lightning.Trainer``. All
-    draws come from ``seed``, epoch by epoch.
+    score after which it stops. ``trainer`` holds settings of ``pytorch_lightning.Trainer``, and
+    ``compile``, whether ``torch.compile`` translates sequence encoders. All draws come from ``seed``, epoch by epoch.
 
     Raises ConfigError for a value that cannot work.
     """

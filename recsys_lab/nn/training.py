@@ -20,6 +20,7 @@ from torch import nn
 
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.nn.checkpoint import Curve
+from recsys_lab.nn.compiled import compile_encoders
 from recsys_lab.nn.lightning import Training
 from recsys_lab.nn.peers import Place, beside
 from recsys_lab.nn.recipe import Recipe
@@ -61,18 +62,27 @@ def train(
     A training that was killed goes on from what it left in ``folder``, to the very same end. On several
     devices the other processes are started here, and run this function in their own ``place``.
 
-    Raises ConfigError for settings that Lightning refuses, ModelError when the loss is not finite.
+    With ``compile`` among the trainer's settings, sequence encoders are compiled first (``nn/compiled.py``).
+
+    Raises ConfigError for settings that Lightning refuses and for a missing compiler, ModelError when the loss is
+    not finite.
     """
     module = Training(objective, recipe)
     record = Record(module, validate, folder)
     place = Place.first() if place is None else place
     with _quiet(), _interruptible():
         left = recipe.max_epochs - len(record.curve)
-        trainer = _trainer(recipe.trainer, max_epochs=left, callbacks=[record], plugins=[place])
+        settings = dict(recipe.trainer)
+        compiled = settings.pop("compile", False)
+        if not isinstance(compiled, bool):
+            raise ConfigError(f"trainer.compile: {compiled!r} is unknown; use true or false")
+        trainer = _trainer(settings, max_epochs=left, callbacks=[record], plugins=[place])
         shared = trainer.world_size > 1 and recipe.optimizer == "rowwise_adam"
         if shared and trainer.strategy.root_device.type != "cpu":  # gloo adds sparse gradients up, NCCL does not
             raise ConfigError("optimizer: rowwise_adam's sparse gradients cannot be shared here; use trainer.devices=1")
         if not record.is_over:
+            if compiled:
+                compile_encoders(objective, trainer.strategy.root_device)
             share = Share(batches, module.passes, place.local_rank(), trainer.world_size)
             with beside(place, trainer, (objective, batches, recipe.recipe(), validate is not None, folder)):
                 trainer.fit(module, train_dataloaders=share)
