@@ -44,8 +44,8 @@ class Batcher(Generic[Job, Result]):
     ) -> None:
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
         self.few, self.longest, self.patience, self.timer = few, longest, patience, timer
-        self._pace = self._turn = 0.0  # seconds for a job, lately: to answer it, and until it is another one's turn
-        self._began: tuple[float, int] | None = None  # when the last batch did, and its size, if more were waiting
+        self._pace = self._between = 0.0  # seconds for a job, lately: to answer it, and what the loop did before that
+        self._called = 0.0  # when the next batch was
         self._queue: deque[tuple[Job, asyncio.Future[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
         self._started = self._due = False
@@ -55,7 +55,7 @@ class Batcher(Generic[Job, Result]):
     @property
     def full(self) -> bool:
         waits = len(self._queue)
-        return waits >= self.waiting or (waits > self.few and waits * self._turn > self.patience)
+        return waits >= self.waiting or (waits > self.few and waits * (self._pace + self._between) > self.patience)
 
     @property
     def waits(self) -> int:
@@ -90,17 +90,14 @@ class Batcher(Generic[Job, Result]):
     def _go_on(self) -> None:
         """Make a batch of what has queued once the loop has looked at the network."""
         if self._started and self._queue and not self._due:
-            self._due = True
+            self._due, self._called = True, self.timer()
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        now = self.timer()
-        if self._began is not None:  # with what the loop did in between: under load, to refuse others
-            began, size = self._began
-            self._turn += RECENT * ((now - began) / size - self._turn)
         size = self.largest if self._pace <= 0 else max(1, min(self.largest, int(self.longest / self._pace)))
         batch = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
-        self._began = (now, len(batch)) if self._queue else None
+        looked = self.timer() - self._called  # at the network: under load, to refuse others
+        self._between += RECENT * (looked / len(batch) - self._between)
         jobs = [job for job, _ in batch]
         if self._thread is None:
             self._deliver(batch, self._timed(jobs))
@@ -125,9 +122,7 @@ class Batcher(Generic[Job, Result]):
     def _timed(self, jobs: list[Job]) -> list[Result | Exception]:
         began = self.timer()
         outcomes = self._outcomes(jobs)
-        took = (self.timer() - began) / len(jobs)
-        self._pace += RECENT * (took - self._pace)
-        self._turn = max(self._turn, self._pace) if self._began is not None else self._pace
+        self._pace += RECENT * ((self.timer() - began) / len(jobs) - self._pace)
         return outcomes
 
     def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
