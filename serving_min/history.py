@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
 
 import numpy as np
 from msgspec import Struct
@@ -74,27 +73,14 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
 
 def to_queries(histories: Sequence[KnownHistory], vocabulary: Vocabulary) -> Queries:
     """One query for each history, in order."""
-    sizes = [len(history.items) for history in histories]
-    total = sum(sizes)
-    now = np.array([history.now for history in histories], np.int64)
-    if any(history.events for history in histories):
-        kinds = chain.from_iterable(history.events or [0] * len(history.items) for history in histories)
-        events = np.fromiter(kinds, np.int8, total)
-    else:
-        events = np.zeros(total, np.int8)
-    if any(history.times for history in histories):
-        moments = chain.from_iterable(history.times or [history.now] * len(history.items) for history in histories)
-        times = np.fromiter(moments, np.int64, total)
-    else:
-        times = now.repeat(sizes)
-    attributes = [history.attributes for history in histories]
-    return Queries(
-        offsets=np.fromiter(accumulate(sizes, initial=0), np.int64, len(histories) + 1),
-        items=np.fromiter(chain.from_iterable(history.items for history in histories), np.int32, total),
-        events=events,
-        times=times,
-        now=now,
-        attributes=np.array(attributes, np.int32).reshape(len(histories), len(vocabulary.attributes)),
+    return Queries.from_histories(
+        [history.items for history in histories],
+        events=[history.events or [0] * len(history.items) for history in histories],
+        times=[history.times or [history.now] * len(history.items) for history in histories],
+        now=[history.now for history in histories],
+        attributes=np.array([history.attributes for history in histories], np.int32).reshape(
+            len(histories), len(vocabulary.attributes)
+        ),
         event_names=vocabulary.events,
     )
 

@@ -16,11 +16,11 @@ from serving_min.errors import BundleError, RequestError
 from serving_min.item_codes import ItemCodes, check_slots, make_slots
 from serving_min.mapped import forget_pages, map_file
 from serving_min.masks import Masks
-from serving_min.messages import Filters, Recommendation, Request
+from serving_min.messages import Filters, Recommendation
 from serving_min.texts import Texts, UnmappedTexts, one_piece, valid
 
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
-NO_FILTERS = Request().filters  # those of every request that names none
+NO_FILTERS = Filters()
 MOST_DESCRIBED = 100_000  # items whose description is kept at hand
 ALWAYS = -(1 << 63)  # available since ever
 COLUMNS = {
@@ -146,7 +146,7 @@ class Items:
 
     def check(self, filters: Filters) -> None:
         """Raises RequestError for a filter on something that the shop's items do not have."""
-        if filters is NO_FILTERS or filters == NO_FILTERS:
+        if filters == NO_FILTERS:
             return
         for name, column in FILTERED.items():
             for asked in (name, f"not_{name}"):
@@ -155,7 +155,7 @@ class Items:
 
     def allowed(self, filters: Filters, now: int) -> NDArray[np.bool_] | None:
         """Which items pass, [I], not to be written to; None when nothing was asked for."""
-        if filters is NO_FILTERS or filters == NO_FILTERS:
+        if filters == NO_FILTERS:
             return self.shown
         return self._masks.allowed(filters, now)
 

@@ -110,20 +110,11 @@ class Queries:
         for start in range(0, len(self), size):
             block = slice(start, min(start + size, len(self)))
             within = slice(self.offsets[block.start], self.offsets[block.stop])
-            yield (
-                block,
-                Queries(
-                    offsets=self.offsets[block.start : block.stop + 1] - within.start,
-                    items=self.items[within],
-                    events=self.events[within],
-                    times=self.times[within],
-                    now=self.now[block],
-                    attributes=self.attributes[block],
-                    event_names=self.event_names,
-                ),
-            )
+            yield block, self._with_events(within, self.offsets[block.start : block.stop + 1] - within.start, block)
 
-    def _with_events(self, source: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> Queries:
+    def _with_events(
+        self, source: NDArray[np.int64] | slice, offsets: NDArray[np.int64], rows: NDArray[np.int64] | slice
+    ) -> Queries:
         return Queries(
             offsets=offsets,
             items=self.items[source],

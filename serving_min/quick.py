@@ -42,7 +42,7 @@ class Turn:
         self.surface, self.scope, self.keep_alive = surface, scope, keep_alive
         self.began = time.monotonic()
         self.body = bytearray()
-        self.more_body, self.response_complete, self.disconnected = True, False, False
+        self.response_complete = self.disconnected = False
 
 
 class Quick(HttpToolsProtocol):
@@ -75,7 +75,6 @@ class Quick(HttpToolsProtocol):
         if not isinstance(turn, Turn):
             super().on_message_complete()
         elif not turn.response_complete:
-            turn.more_body = False
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
@@ -91,8 +90,9 @@ class Quick(HttpToolsProtocol):
             or not (self.cycle is None or self.cycle.response_complete)
         ):
             return None
-        surface = self.url[len(PREFIX) :].decode("latin-1")
-        if surface not in self.shop.engine.bundle.surfaces or f"/v1/{surface}" == EVENTS:
+        path = self.url.decode("latin-1")
+        surface = path[len(PREFIX) :]
+        if surface not in self.shop.engine.bundle.surfaces or path == EVENTS:
             return None
         length, given = b"", ""
         for name, value in self.headers:

@@ -65,22 +65,21 @@ class Vectors:
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
         lists: list[TopK | None] = [None] * len(bounds)
-        rows = np.flatnonzero(queries.lengths)
-        if not len(rows) or not len(self.codes):
+        if not len(self.codes):
             return [no_opinion(bound.k) for bound in bounds]
         lap("retrieve")  # what another model may have done before
-        encoded = self.encode(queries if len(rows) == len(queries) else queries.take(rows))
+        encoded = self.encode(queries)
         lap("encode")
         alike: dict[int, list[int]] = defaultdict(list)
-        depths = [self._depth(bounds[row]) for row in rows.tolist()]
-        for place in np.flatnonzero(speaks(encoded)).tolist():
-            alike[_class_of(depths[place])].append(place)
+        depths = {place: self._depth(bounds[place]) for place in np.flatnonzero(speaks(encoded)).tolist()}
+        for place, deep in depths.items():
+            alike[_class_of(deep)].append(place)
         for reach, places in alike.items():
-            asked = [bounds[rows[place]] for place in places]
+            asked = [bounds[place] for place in places]
             own = np.array([depths[place] for place in places])
             found = self._found(encoded[places], asked, own) if reach else [None] * len(places)
             for place, bound, best in zip(places, asked, found, strict=True):
-                lists[rows[place]] = self._scored(encoded[place], bound) if best is None else best
+                lists[place] = self._scored(encoded[place], bound) if best is None else best
         return [no_opinion(bound.k) if best is None else best for best, bound in zip(lists, bounds, strict=True)]
 
     def similar(self, code: int, bounds: Bounds) -> TopK:

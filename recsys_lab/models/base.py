@@ -265,12 +265,11 @@ class VectorModel(Recommender):
             return found.numpy()
         vectors = np.zeros((len(queries), self.item_vectors().shape[1]), np.float32)
         lengths = queries.lengths
-        longest_first, start = np.argsort(-lengths, kind="stable"), 0
+        longest_first, start = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)], 0
         with torch.inference_mode():
-            while start < np.count_nonzero(lengths):
+            while start < len(longest_first):
                 size = max(1, EVENTS_PER_BATCH // int(lengths[longest_first[start]]))
                 rows = longest_first[start : start + size]
-                rows = rows[lengths[rows] > 0]
                 packed = queries.take(rows).packed(module.inputs)
                 vectors[rows] = module(*map(torch.from_numpy, packed.values())).numpy()
                 start += size

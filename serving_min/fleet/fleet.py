@@ -109,10 +109,9 @@ class Fleet:
                 answered = await self.live.answer(asked)  # raises where the request itself is wrong
             if isinstance(error, ServingError):  # others count already
                 deployment.record(failed=True, seconds=0.0)
-        if self._others:
-            for companion in self._others.values():
-                self._follow(companion, asked, answered)
-            self._judge()
+        for companion in self._others.values():
+            self._follow(companion, asked, answered)
+        self._judge()
         return answered
 
     async def reload(self) -> Engine:
