@@ -182,7 +182,7 @@ class Vectors:
 
 def _class_of(depth: int) -> int:
     """Those of one class are searched for together, each four times as deep as the one below; 0 for none."""
-    return 0 if depth == 0 else max(SHALLOW, 4 ** ((depth - 1).bit_length() // 2 + 1))
+    return 0 if depth == 0 else SHALLOW * 4 ** ((((depth - 1) // SHALLOW).bit_length() + 1) // 2)
 
 
 def _barred(codes: NDArray[np.int32], bounds: Sequence[Bounds]) -> NDArray[np.bool_]:

@@ -85,15 +85,30 @@ class Crowd:
 
     def __init__(self, address: tuple[str, int], requests: list[bytes], size: int) -> None:
         self.address, self.requests, self.longest = address, requests, max(map(len, requests))
-        self.asked = self.answers = self.retry_later = self.lost = 0
-        self.taken: dict[bytes, list[float]] = {}  # seconds, by status
-        self.late: list[float] = []
+        self.forget()
         self.poller = select.epoll()
         self.connections: dict[int, Connection] = {}
         self.free: deque[Connection] = deque()  # the one that has rested longest is asked next
         self.free_since = 0.0  # since when there has been a free one all the time
         for _ in range(size):
             self.connect()
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self.asked = self.answers = self.retry_later = self.lost = 0
+        self.taken: dict[bytes, list[float]] = {}  # seconds, by status
+        self.late: list[float] = []
+
+    def settle(self) -> None:
+        """Each connection asks once, some at a time: what a server does for a new one would delay the first requests,
+        and is not what is measured here."""
+        until = time.perf_counter() + LATE
+        for _ in range(-(-len(self.connections) // AT_ONCE)):
+            for _ in range(min(AT_ONCE, len(self.connections))):
+                self.ask(now := time.perf_counter(), now)
+            while len(self.free) < len(self.connections) and (now := time.perf_counter()) < until:
+                self.listen(until - now)
+        self.forget()
 
     def connect(self) -> None:
         connection = Connection(self.address, self.longest)
@@ -184,6 +199,7 @@ def load(given: argparse.Namespace) -> dict[str, Any]:
     """Connect, ask, and count."""
     address = (given.host, given.port)
     crowd = Crowd(address, encoded(given.requests, given.host, given.route), given.connections)
+    crowd.settle()
     busy, began = time.process_time(), time.perf_counter()
     if given.rate is None:
         due = 0
