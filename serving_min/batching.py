@@ -52,9 +52,9 @@ class Batcher(Generic[Job, Result]):
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
-    def full(self) -> bool:
-        waits = len(self._queue)
+    def full(self, coming: int = 0) -> bool:
+        """Whether a job is refused, if so many others come before it."""
+        waits = len(self._queue) + coming
         return waits >= self.waiting or (waits > self.few and waits * (self._pace + self._between) > self.patience)
 
     @property
@@ -79,7 +79,7 @@ class Batcher(Generic[Job, Result]):
 
     async def submit(self, job: Job) -> Result:
         """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
-        if self.full:
+        if self.full():
             raise BusyError(f"{self.waits} requests are waiting already; try again in a second")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((job, future))

@@ -2,7 +2,8 @@
 
 uvicorn reads HTTP and keeps connections; a plain ``POST /v1/SURFACE`` is then answered here, as ``routes.recommend``
 would, but without an application's calls, and in one piece. All else is uvicorn's and the application's: other routes,
-large or chunked bodies, pages of other origins, requests sent before the last answer.
+large or chunked bodies, pages of other origins, requests sent before the last answer. While too many wait, a plain
+request is refused before it is parsed, for what is refused takes time from what is not.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving_min.guard import EVENTS
+from serving_min.heads import surface_asked
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
 from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, asking, internal_error, new_request_id, problem_of
@@ -55,6 +57,27 @@ class Quick(HttpToolsProtocol):
     def __init__(self, shop: Shop, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.shop = shop
+        self._between = True  # no part of a request has come of which the rest has not
+
+    @property
+    def _open(self) -> bool:
+        """Whether an answer may follow: the client reads what it is sent, and has no other one to come."""
+        return not self.flow.write_paused and (self.cycle is None or self.cycle.response_complete)
+
+    def data_received(self, data: bytes) -> None:
+        surface = None
+        if self.shop.busy and self.shop.gate is None and self._between and self._open:
+            surface = surface_asked(data)
+        if surface is None or not self._is_answered_here(surface):
+            super().data_received(data)
+            return
+        scope = {"method": "POST", "route": self.route, REQUEST_ID: new_request_id()}
+        self.cycle = turn = Turn(surface, scope, keep_alive=True)
+        self._send(turn, 503, REFUSED, REFUSAL)
+
+    def on_message_begin(self) -> None:
+        self._between = False
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         surface = self._surface()
@@ -67,14 +90,16 @@ class Quick(HttpToolsProtocol):
         gate = self.shop.gate
         if gate is not None and (refusal := gate.refusal(scope)) is not None:
             self._say(turn, refusal)
-        elif self.shop.busy:  # before anything is read, since what is refused must cost little
+        elif self.shop.busy:
             self._send(turn, 503, REFUSED, REFUSAL)
 
     def on_message_complete(self) -> None:
+        self._between = True
         turn = self.cycle
         if not isinstance(turn, Turn):
             super().on_message_complete()
         elif not turn.response_complete:
+            self.shop.coming += 1
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
@@ -86,13 +111,11 @@ class Quick(HttpToolsProtocol):
             or self.parser.get_method() != b"POST"
             or self.parser.get_http_version() != "1.1"
             or self.parser.should_upgrade()
-            or self.flow.write_paused  # the client does not read what it is sent
-            or not (self.cycle is None or self.cycle.response_complete)
+            or not self._open
         ):
             return None
-        path = self.url.decode("latin-1")
-        surface = path[len(PREFIX) :]
-        if surface not in self.shop.engine.bundle.surfaces or path == EVENTS:
+        surface = self.url.decode("latin-1")[len(PREFIX) :]
+        if not self._is_answered_here(surface):
             return None
         length, given = b"", ""
         for name, value in self.headers:
@@ -107,7 +130,11 @@ class Quick(HttpToolsProtocol):
         self.scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
         return surface
 
+    def _is_answered_here(self, surface: str) -> bool:
+        return surface in self.shop.engine.bundle.surfaces and f"/v1/{surface}" != EVENTS
+
     async def _answer(self, turn: Turn) -> None:
+        self.shop.coming -= 1
         asking.set(turn.scope)
         try:
             request = decode(turn.body)

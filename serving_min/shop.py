@@ -38,6 +38,7 @@ class Shop:
     ) -> None:
         self.settings = settings or Settings()
         self.timer = timer
+        self.coming = 0  # requests that are read, and not yet in a queue
         keeper = Keeper.open(self.settings.items, path)
         waiting = self.settings.waiting
         self.fleet = Fleet(engine, self.settings.fleet, path=path, waiting=waiting, timer=timer, keeper=keeper)
@@ -58,7 +59,7 @@ class Shop:
 
     @property
     def busy(self) -> bool:
-        return self.fleet.busy
+        return self.fleet.busy(self.coming)
 
     async def start(self) -> None:
         await self.visitors.start()

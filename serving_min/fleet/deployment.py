@@ -59,9 +59,9 @@ class Deployment:
         self._unused = asyncio.Event()
         self._unused.set()
 
-    @property
-    def busy(self) -> bool:
-        return self._queue.full
+    def busy(self, coming: int = 0) -> bool:
+        """Whether a request is refused, if so many others come before it."""
+        return self._queue.full(coming)
 
     @property
     def waits(self) -> int:

@@ -73,9 +73,9 @@ class Fleet:
         """The live one."""
         return self.live.engine
 
-    @property
-    def busy(self) -> bool:
-        return self.live.busy
+    def busy(self, coming: int = 0) -> bool:
+        """Whether the live one refuses a request, if so many others come before it."""
+        return self.live.busy(coming)
 
     @property
     def waits(self) -> int:

@@ -120,7 +120,7 @@ def test_a_full_queue_refuses_and_stop_answers_what_waits() -> None:
         batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, waiting=2)
         tasks = [asyncio.create_task(batcher.submit(job)) for job in range(2)]
         await asyncio.sleep(0)
-        assert batcher.full
+        assert batcher.full()
         with pytest.raises(BusyError, match="2 requests are waiting"):
             await batcher.submit(9)
         batcher.start()
@@ -175,7 +175,7 @@ def test_what_the_loop_does_between_batches_counts_as_waiting() -> None:
         while batcher.waits > 5 or not answers[0].done():
             clock.now += others
             await asyncio.sleep(0)
-        full = batcher.full
+        full = batcher.full()
         await asyncio.gather(*answers)
         await batcher.stop()
         return full

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +18,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from serving_min import quick
 from serving_min.app import create_app
+from serving_min.doors import DoorSettings
 from serving_min.engine import Engine
+from serving_min.errors import RequestError
 from serving_min.fleet.fleet import Fleet
+from serving_min.heads import surface_asked
 from serving_min.keys import hashed
 from serving_min.listening import listen
 from serving_min.quick import Quick
@@ -174,15 +180,107 @@ def test_what_is_not_plain_is_uvicorn_s(port: int) -> None:
     assert b"connection: close" in head
 
 
-def test_while_too_many_wait_a_request_is_refused_unread(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    busy: Any = property(lambda _: True)
-    monkeypatch.setattr(Fleet, "busy", busy)
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fleet, "busy", lambda *_: True)
+
+
+@pytest.mark.usefixtures("busy")
+def test_while_too_many_wait_a_request_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for body in (BODY, b"{", b" " * 60_000):
         status, headers, said = ask(port, body=body)
         assert (status, headers["retry-after"]) == (503, "1")
         assert "try again in a second" in said["error"]
     monkeypatch.undo()
     assert ask(port)[0] == 200
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_refusal_before_the_parser_is_what_it_is_behind_it(
+    shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str | None] = []
+
+    def noted(data: bytes) -> str | None:
+        told.append(surface_asked(data))
+        return told[-1]
+
+    monkeypatch.setattr(quick, "surface_asked", noted)
+    before = shop.observation.meters.refusals.values.get(("503",), 0)
+    whole, own = request(), re.compile(rb"(date|x-request-id): [^\r]+")
+    ((unread, said),) = raw(port, whole)
+    assert told == ["recommend"]
+    ((parsed, same),) = raw(port, request(BODY, b"X-Request-Id: mine"))
+    assert told == ["recommend", None]
+    assert same == said
+    assert own.sub(b"", unread) == own.sub(b"", parsed)
+    assert len(own.findall(unread)) == 2
+    assert shop.observation.meters.refusals.values[("503",)] == before + 2
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_connection_goes_on_after_refusals_read_and_unread(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = request()
+    pieces = [whole, whole[:20], whole[20:-5], whole[-5:] + whole[:9], whole[9:], whole]
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        file = connection.makefile("rb")
+
+        def status() -> bytes:
+            head = b"".join(iter(file.readline, b"\r\n"))
+            file.read(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            return head[9:12]
+
+        answered = 0
+        for sent, piece in enumerate(pieces):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.sendall(piece)
+            for _ in range([1, 0, 1, 0, 1, 1][sent]):  # a head alone is enough to refuse
+                assert status() == b"503"
+                answered += 1
+            time.sleep(0.02)
+        monkeypatch.undo()
+        connection.sendall(whole)
+        assert status() == b"200"
+    assert answered == 4
+
+
+@pytest.mark.usefixtures("busy")
+def test_other_routes_are_not_refused_unread(port: int) -> None:
+    event = b'{"events": [{"id": "1", "user": "u", "item": "A", "event": "view"}]}'
+    ((head, said),) = raw(port, request(event).replace(b"/v1/recommend", b"/v1/events"))
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(said)["accepted"] == 1
+    ((head, _),) = raw(port, request().replace(b"/v1/recommend", b"/v1/window"))
+    assert head.startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.usefixtures("busy")
+def test_who_may_not_ask_learns_that_first(engine: Callable[[str], Engine], tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text(f'[[keys]]\nname = "shop"\nsha256 = "{hashed("open")}"\nroles = ["read"]\n')
+    with running(Shop(engine("neighbours"), Settings(doors=DoorSettings(keys=str(tmp_path / "keys.toml"))))) as port:
+        ((head, _),) = raw(port, request())
+        assert head.startswith(b"HTTP/1.1 401 ")
+        ((head, _),) = raw(port, request(BODY, b"Authorization: Bearer open"))
+        assert head.startswith(b"HTTP/1.1 503 ")
+
+
+def test_what_comes_at_once_counts_before_it_is_in_the_queue(engine: Callable[[str], Engine]) -> None:
+    shop = Shop(engine("neighbours"), Settings(waiting=4))
+    seen: list[int] = []
+
+    async def slow(*_: object) -> None:
+        seen.append(shop.coming)
+        await asyncio.sleep(0.2)
+        raise RequestError("never mind")
+
+    shop.answer = slow  # type: ignore[method-assign, assignment]
+    with running(shop) as port:
+        for body in (BODY, b"{"):
+            assert ask(port, body=body)[0] == 422
+    assert seen == [0]
+    assert shop.coming == 0
+    shop.coming = 4
+    assert shop.busy
 
 
 def test_refusals_and_answers_are_counted(shop: Shop, port: int) -> None:

@@ -4,7 +4,7 @@
 
 Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
 server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready, what the
-closed loop of 48 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
+closed loop of 32 connections reaches (its capacity), latencies at 70 % of that in an open loop, 3 times as many as it
 can answer, the time after, idle connections; what a request costs and where. Of one also two workers on both cores,
 where the load generator and Redis are, too, and the peer in ``peer``.
 Everything goes to reports/benchmarks/serving.json, with machine and versions, and with how much of the time the machine
@@ -29,7 +29,7 @@ REPORT = ROOT / "reports" / "benchmarks" / "serving.json"
 PACKAGES = ("faiss-cpu", "httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "starlette", "uvicorn", "uvloop")
 PEER_ITEMS = 1_000_000
 IDLE = 10_000
-CLOSED = 48  # connections that ask again as soon as they are answered
+CLOSED = 32  # connections that ask again as soon as they are answered; the queue takes as many in its time
 USUAL, WIDE = 256, 1_024  # connections below capacity, and where very many requests are to be under way
 
 

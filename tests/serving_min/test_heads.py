@@ -1,0 +1,65 @@
+"""What is told from bytes alone must be what a parser would say, or nothing."""
+
+import pytest
+
+from serving_min.heads import surface_asked
+
+HEAD = b"POST /v1/home HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+WHOLE = HEAD + b"\r\n{}"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE,
+        HEAD.lower().replace(b"post", b"POST").replace(b"http", b"HTTP") + b"\r\n{}",
+        HEAD + b"Connection: keep-alive\r\nAccept: */*\r\n\r\n{}",
+        HEAD + b"X-Y:\r\n\r\n\r\n",
+    ],
+)
+def test_a_plain_request_names_its_surface(data: bytes) -> None:
+    assert surface_asked(data) == "home"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        HEAD,
+        WHOLE[:-1],
+        WHOLE + WHOLE,
+        WHOLE + b"\r\n",
+        WHOLE.replace(b"POST", b"GET"),
+        WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        WHOLE.replace(b"/v1/home", b"/v1/home?k=1"),
+        WHOLE.replace(b"/v1/home", b"/v1/home/7"),
+        WHOLE.replace(b"Content-Length: 2\r\n", b""),
+        WHOLE.replace(b"Length: 2", b"Length: +2"),
+        WHOLE.replace(b"Length: 2", b"Length: 2, 2"),
+        WHOLE.replace(b"\r\n", b"\n"),
+        *(
+            HEAD + line + b"\r\n\r\n{}"
+            for line in (
+                b"Content-Length: 2",
+                b"content-length : 5",
+                b"Connection: close",
+                b"CONNECTION: keep-alive, Upgrade",
+                b"Transfer-Encoding: chunked",
+                b"Expect: 100-continue",
+                b"Upgrade: websocket",
+                b"Origin: https://elsewhere",
+                b"X-Request-Id: mine",
+                b" folded: line",
+                b"no colon",
+                b"X: 1\nTransfer-Encoding: chunked",
+            )
+        ),
+    ],
+)
+def test_all_else_is_left_to_the_parser(data: bytes) -> None:
+    assert surface_asked(data) is None
+
+
+def test_an_endless_head_takes_no_endless_time() -> None:
+    assert surface_asked(b"POST /v1/home HTTP/1.1\r\n" + b"a: b\r\n" * 200_000) is None
