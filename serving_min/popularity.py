@@ -59,4 +59,4 @@ class Popularity:
             for allowed in (bounds.allowed, kin):
                 if allowed is not None:
                     order = order[allowed[order]]
-        return fill(found, order, self.scores, [bounds.barred])
+        return fill(found, order, self.scores[order], [bounds.barred])

@@ -15,7 +15,7 @@ from serving_min.manifest import SEGMENTS_FILE, History
 from serving_min.manifest import Segments as Described
 from serving_min.queries import Queries
 from serving_min.reading import must, must_be_codes, read_arrays, reading
-from serving_min.rerank import TopK
+from serving_min.rerank import TopK, fill
 
 Scores = NDArray[np.float32]
 
@@ -57,13 +57,8 @@ class SegmentPopularity:
         """``found`` [1, k] with its empty places filled as far as the tables reach, one after the other."""
         first = found.present(0)
         for codes, scores in self.segments.of(attributes):
-            start = found.present(0)
-            taken = np.concatenate([found.items[0, :start], bounds.barred])
-            fresh = np.flatnonzero(self._inside(codes, bounds) & ~np.isin(codes, taken))[: bounds.k - start]
-            places = slice(start, start + len(fresh))
-            items, values, filled = found.items.copy(), found.scores.copy(), found.filled.copy()
-            items[0, places], values[0, places], filled[0, places] = codes[fresh], scores[fresh], True
-            found = TopK(items, values, filled)
+            start, inside = found.present(0), self._inside(codes, bounds)
+            found = fill(found, codes[inside], scores[inside], [bounds.barred])
             if start > first:
                 found = behind(found, start)
         return found

@@ -99,15 +99,12 @@ def _on_http(request: Request, error: Exception) -> Response:
 
 def problem_of(error: Exception) -> Response | None:
     """What is said of an expected error; None for a bug."""
-    if isinstance(error, BusyError):
-        return problem(503, str(error), **{"Retry-After": "1"})
-    if isinstance(error, UnknownSurfaceError):
-        return problem(404, str(error))
-    if isinstance(error, RequestError | msgspec.ValidationError):
-        return problem(422, str(error))
-    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
-        return problem(422, f"the body is not JSON: {error}")
-    return None
+    status = next((status for kind, status in EXPECTED.items() if isinstance(error, kind)), None)
+    if status is None:
+        return None
+    no_json = isinstance(error, ValueError) and not isinstance(error, msgspec.ValidationError)
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return problem(status, f"the body is not JSON: {error}" if no_json else str(error), **headers)
 
 
 def internal_error() -> Response:
@@ -128,7 +125,13 @@ def _on_bug(request: Request, _: Exception) -> Response:
     return response
 
 
-EXPECTED = (BusyError, UnknownSurfaceError, RequestError, msgspec.DecodeError, UnicodeDecodeError)
+EXPECTED = {  # the first that fits
+    BusyError: 503,
+    UnknownSurfaceError: 404,
+    RequestError: 422,
+    msgspec.DecodeError: 422,
+    UnicodeDecodeError: 422,
+}
 PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
     **dict.fromkeys(EXPECTED, _on_expected),
     HTTPException: _on_http,

@@ -97,6 +97,7 @@ class Recommender(ABC):
         allowed = self.candidates if candidates is None else self.candidates & candidates
         order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
         order = order[allowed[order]]
+        worth = self.popularity[order]
         blocks = []
         by_length = np.argsort(queries.lengths, kind="stable")  # a block of like lengths is padded little
         size = max(1, SCORES_PER_BLOCK // max(1, len(self.popularity)))
@@ -105,7 +106,7 @@ class Recommender(ABC):
             lists = top_k(self.score_within(block, allowed, exclude_seen=exclude_seen), k)
             if (lists.items[:, -1] == NOTHING).any():
                 barred = np.split(block.items, block.offsets[1:-1]) if exclude_seen else [block.items[:0]] * len(block)
-                lists = fill(lists, order, self.popularity, barred)
+                lists = fill(lists, order, worth, barred)
             blocks.append(lists)
         if not blocks:
             return top_k(np.zeros((0, len(self.popularity)), np.float32), k)

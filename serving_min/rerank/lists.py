@@ -112,17 +112,16 @@ def _best_of(row: NDArray[np.float32], width: int) -> NDArray[np.bool_]:
 def fill(lists: TopK, order: NDArray[np.int32], scores: NDArray[np.float32], barred: list[NDArray[np.int32]]) -> TopK:
     """Fill the empty places at the end of each list from ``order``, best first.
 
-    ``order`` is the fallback's ranking of item codes and ``scores`` [I] its scores; an item
+    ``order`` is the fallback's ranking of item codes and ``scores`` are theirs, in that order; an item
     that the list already has, or that ``barred`` [Q lists of codes] names, is passed over.
     """
     items, values, filled = lists.items.copy(), lists.scores.copy(), lists.filled.copy()
-    for row in np.flatnonzero((items == NOTHING).any(axis=1)):
-        present = int((items[row] != NOTHING).sum())
+    for row in np.flatnonzero(items[:, -1] == NOTHING).tolist():
+        present = lists.present(row)
         needed = items.shape[1] - present
-        taken = np.concatenate([items[row, :present], barred[row]])
-        # order[: needed + len(taken)] holds at least ``needed`` items that are not taken
-        head = order[: needed + len(taken)]
-        fresh = head[~np.isin(head, taken)][:needed]
+        taken = {*items[row, :present].tolist(), *barred[row].tolist()}
+        head = order[: needed + len(taken)].tolist()  # at least ``needed`` of them are not taken
+        fresh = [place for place, code in enumerate(head) if code not in taken][:needed]
         places = slice(present, present + len(fresh))
-        items[row, places], values[row, places], filled[row, places] = fresh, scores[fresh], True
+        items[row, places], values[row, places], filled[row, places] = order[fresh], scores[fresh], True
     return TopK(items, values, filled)

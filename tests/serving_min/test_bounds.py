@@ -53,7 +53,8 @@ def test_best_of_is_top_k_of_the_whole_row(codes: np.ndarray, k: int, data: st.D
 
 def test_no_opinion_is_filled_like_an_empty_list() -> None:
     filled = fill(
-        no_opinion(3), np.array([2, 0, 1], np.int32), np.arange(3, dtype=np.float32), [np.array([0], np.int32)]
+        no_opinion(3), np.array([2, 0, 1], np.int32), np.array([9, 5, 4], np.float32), [np.array([0], np.int32)]
     )
     assert filled.items.tolist() == [[2, 1, -1]]
+    assert filled.scores.tolist() == [[9, 4, -np.inf]]
     assert filled.filled.tolist() == [[True, True, False]]
