@@ -73,10 +73,12 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
 
 def to_queries(histories: Sequence[KnownHistory], vocabulary: Vocabulary) -> Queries:
     """One query for each history, in order."""
+    unnamed = all(history.events is None for history in histories)
+    untimed = all(history.times is None for history in histories)
     return Queries.from_histories(
         [history.items for history in histories],
-        events=[history.events or [0] * len(history.items) for history in histories],
-        times=[history.times or [history.now] * len(history.items) for history in histories],
+        events=None if unnamed else [history.events or [0] * len(history.items) for history in histories],
+        times=None if untimed else [history.times or [history.now] * len(history.items) for history in histories],
         now=[history.now for history in histories],
         attributes=np.array([history.attributes for history in histories], np.int32).reshape(
             len(histories), len(vocabulary.attributes)

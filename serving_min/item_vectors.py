@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Places = NDArray[np.int64]
+Places = NDArray[np.integer[Any]]
 Numbers = NDArray[np.float32]
 BLOCK = 1 << 20  # rows that are looked at in one go
 
@@ -37,7 +37,7 @@ class ItemVectors:
 
     def rows(self, places: Places | slice) -> Numbers:
         """The vectors at ``places``, [.., D]."""
-        found = self.stored[places]
+        found = self.stored[places] if isinstance(places, slice) else self.stored.take(places, axis=0)
         if self.steps is None or self.scales is None:
             return found
         meant: Numbers = found * self.scales

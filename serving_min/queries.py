@@ -46,21 +46,22 @@ class Queries:
         attributes: NDArray[np.int32] | None = None,
         event_names: tuple[str, ...] = ("view",),
     ) -> Queries:
-        """Build from lists of item codes. Missing events are the first kind, missing times are 0."""
+        """Build from lists of item codes. Missing events are the first kind, missing times are ``now``, which is 0
+        where it is missing itself."""
         lengths = np.array([len(history) for history in histories], dtype=np.int64)
-        total = int(lengths.sum())
+        offsets = ends_of(lengths)
+        total = int(offsets[-1])
+        asked = np.zeros(len(histories), np.int64) if now is None else np.asarray(now, np.int64)
 
-        def flat(lists: Sequence[Sequence[int]] | None, dtype: type) -> NDArray[Any]:
-            if lists is None:
-                return np.zeros(total, dtype)
+        def flat(lists: Sequence[Sequence[int]], dtype: type) -> NDArray[Any]:
             return np.fromiter(chain.from_iterable(lists), dtype, total)
 
         return cls(
-            offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
+            offsets=offsets,
             items=flat(histories, np.int32),
-            events=flat(events, np.int8),
-            times=flat(times, np.int64),
-            now=np.zeros(len(histories), np.int64) if now is None else np.asarray(now, np.int64),
+            events=np.zeros(total, np.int8) if events is None else flat(events, np.int8),
+            times=asked.repeat(lengths) if times is None else flat(times, np.int64),
+            now=asked,
             attributes=np.zeros((len(histories), 0), np.int32) if attributes is None else attributes,
             event_names=event_names,
         )
@@ -77,8 +78,8 @@ class Queries:
     def take(self, rows: NDArray[np.int64]) -> Queries:
         """The given queries, in the given order."""
         lengths = self.lengths[rows]
-        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
-        source = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        offsets = ends_of(lengths)
+        source = np.arange(offsets[-1]) + (self.offsets[rows] - offsets[:-1]).repeat(lengths)
         return self._with_events(source, offsets, rows)
 
     def last(self, length: int) -> Queries:
@@ -86,23 +87,23 @@ class Queries:
         if self.lengths.max(initial=0) <= length:
             return self
         keep = np.minimum(self.lengths, length)
-        offsets = np.concatenate([[0], keep.cumsum()]).astype(np.int64)
-        source = np.arange(offsets[-1]) + np.repeat(self.offsets[1:] - offsets[1:], keep)
+        offsets = ends_of(keep)
+        source = np.arange(offsets[-1]) + (self.offsets[1:] - offsets[1:]).repeat(keep)
         return self._with_events(source, offsets, np.arange(len(self)))
 
     def with_latest(self) -> Queries:
         """A single query, and the same once more with its latest event alone."""
         length = len(self.items)
-        offsets = np.array([0, length, length + 1])
-        return self._with_events(np.append(np.arange(length), length - 1), offsets, np.zeros(2, np.int64))
+        source = np.arange(length + 1)
+        source[length] = length - 1
+        return self._with_events(source, np.array([0, length, length + 1]), np.zeros(2, np.int64))
 
     def of_items_below(self, code: int) -> Queries:
         """The same queries without the events of items whose code is ``code`` or above."""
         kept = self.items < code
         if kept.all():
             return self
-        lengths = np.bincount(self.rows[kept], minlength=len(self))
-        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+        offsets = ends_of(np.bincount(self.rows[kept], minlength=len(self)))
         return self._with_events(np.flatnonzero(kept), offsets, np.arange(len(self)))
 
     def batches(self, size: int) -> Iterator[tuple[slice, Queries]]:
@@ -145,3 +146,10 @@ class Queries:
             "attributes": lambda: self.attributes.astype(np.int64),
         }
         return {name: made[name]() for name in wanted if name in made}
+
+
+def ends_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Offsets [Q + 1] of parts with these ``lengths`` [Q] that lie one behind the other."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    lengths.cumsum(out=offsets[1:])
+    return offsets

@@ -59,8 +59,10 @@ class Vectors:
                 vectors[rows] = self.encode(queries.take(rows))
             return vectors
         recent = queries if self.max_length is None else queries.last(self.max_length)
-        blocks = [recent] if self.together else [one for _, one in recent.batches(1)]
-        return np.concatenate([encoded(self.encoder, self.inputs, block, self.of) for block in blocks])
+        if self.together:
+            return encoded(self.encoder, self.inputs, recent, self.of)
+        each = (one for _, one in recent.batches(1))
+        return np.concatenate([encoded(self.encoder, self.inputs, one, self.of) for one in each])
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query. An empty history, or a query vector of zeros or without numbers, has no opinion."""
@@ -98,7 +100,7 @@ class Vectors:
         if not len(self.codes):
             return np.zeros((len(codes), self.vectors.width), np.float32)
         if self._all and (not len(codes) or codes.max() < len(self.codes)):
-            return self.vectors.rows(codes.astype(np.int64))
+            return self.vectors.rows(codes)
         places = self.codes.searchsorted(codes).clip(max=len(self.codes) - 1)
         vectors = self.vectors.rows(places)
         strangers = self.codes[places] != codes

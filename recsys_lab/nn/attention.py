@@ -80,8 +80,8 @@ class Each:
         (query,) = _spread(layer.query(asking), 1, self.histories, layer.heads)
         key, value = _spread(layer.key_value(known), 2, self.histories, layer.heads)
         steps = torch.arange(query.shape[2], device=query.device)
-        hidden = torch.zeros(query.shape[2], query.shape[2], device=query.device)
-        found = _mixed(query, key, value, hidden.masked_fill(steps > steps[:, None], -torch.inf))  # [B, H, T, D / H]
+        hidden = torch.where(steps > steps[:, None], -torch.inf, 0.0)
+        found = _mixed(query, key, value, hidden)  # [B, H, T, D / H]
         if layer.heads > 1:
             found = found.transpose(1, 2)
         return functional.embedding(self.histories.cells, found.reshape(-1, layer.heads * found.shape[-1]))
@@ -106,7 +106,7 @@ class Latest:
         query = layer.query(asking).view(-1, heads, width // heads).transpose(0, 1) @ key  # [H, B, D]
         places = self.histories.places
         seen = functional.embedding(inside(places), known)  # [B, T, D]
-        hidden = torch.zeros_like(places, dtype=known.dtype).masked_fill(places < 0, -torch.inf)[:, None]
+        hidden = torch.where(places < 0, -torch.inf, 0.0)[:, None]
         fit = (query.transpose(0, 1) @ seen.transpose(1, 2)).div((width // heads) ** 0.5) + hidden  # [B, H, T]
         mixed = (fit.softmax(dim=-1) @ seen).transpose(0, 1)  # [H, B, D]
         found: Tensor = (mixed @ value.transpose(1, 2)).transpose(0, 1).flatten(1) + layer.key_value.bias[width:]

@@ -22,7 +22,7 @@ class Histories:
     @property
     def newer(self) -> Tensor:
         """How many events of its history came after each, [N]."""
-        return newer_at(self.places).flatten()[self.cells]
+        return (self.latest[:, None] - self.places).flatten().index_select(0, self.cells)
 
     @property
     def latest(self) -> Tensor:
@@ -33,7 +33,7 @@ class Histories:
 def inside(places: Tensor) -> Tensor:
     """``places`` [B, T] with the history's first event for padding. It will be hidden, but must be some number, and
     nobody else's: what is not finite shows even if it counts nothing."""
-    return torch.where(places >= 0, places, places[:, :1])
+    return torch.where(places < 0, places[:, :1], places)
 
 
 def newer_at(places: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def test_a_pause_changes_what_comes_next() -> None:
     times = np.stack([np.zeros(300, np.int64), np.where(soon, 3_600, 30 * 86_400)], axis=1)
     log = InteractionLog.from_events(np.repeat(np.arange(300), 2), items.ravel(), times.ravel())
     model = SASRec(**{**SMALL, "use_gaps": True}).fit(log)
-    queries = Queries.from_histories([[0], [0]], now=[3_000, 40 * 86_400])
+    queries = Queries.from_histories([[0], [0]], times=[[0], [0]], now=[3_000, 40 * 86_400])
     assert model.recommend(queries, 1).items[:, 0].tolist() == [1, 2]
 
 
