@@ -10,7 +10,7 @@ where. A machine changes its own speed, so the capacity and 70 % of it are measu
 the round of middle capacity, and what the others found. Of one bundle also two workers on both cores, where the load
 generator and Redis are, too, and the peer in ``peer``.
 Everything goes to reports/benchmarks/serving.json, with machine and versions, and with how much of the time the machine
-itself stood still, before and after (see ``stalls``): no server can be quicker than that.
+itself stood still, before and after, and what latency that alone would leave an ideal server (see ``stalls``).
 """
 
 from __future__ import annotations
