@@ -30,8 +30,7 @@ class Attention(nn.Module):
 
     def forward(self, asking: Tensor, known: Tensor, looks: Looks) -> Tensor:
         """What those who ask find among all that are ``known``, shaped like ``asking``."""
-        merged: Tensor = self.merge(looks.found(asking, known, self))
-        return merged
+        return looks.found(asking, known, self)
 
 
 class Looks(Protocol):
@@ -41,7 +40,7 @@ class Looks(Protocol):
         """Those of them who ask, [B, U, D], [N, D] or [B, D]."""
 
     def found(self, asking: Tensor, known: Tensor, layer: Attention) -> Tensor:
-        """The values that they find, mixed, shaped like ``asking``."""
+        """The values that they find, mixed and merged, shaped like ``asking``."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Padded:
             found = layer.dropout(fit.softmax(dim=-1)) @ value
         else:
             found = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        together: Tensor = found[:, 0] if layer.heads == 1 else found.transpose(1, 2).flatten(2)
+        together: Tensor = layer.merge(found[:, 0] if layer.heads == 1 else found.transpose(1, 2).flatten(2))
         return together
 
 
@@ -77,14 +76,19 @@ class Each:
         return known
 
     def found(self, asking: Tensor, known: Tensor, layer: Attention) -> Tensor:
-        (query,) = _spread(layer.query(asking), 1, self.histories, layer.heads)
-        key, value = _spread(layer.key_value(known), 2, self.histories, layer.heads)
+        del known  # those who ask
+        weight = torch.cat([layer.query.weight, layer.key_value.weight])
+        bias = torch.cat([layer.query.bias, layer.key_value.bias])
+        query, key, value = _spread(functional.linear(asking, weight, bias), 3, self.histories, layer.heads)
         steps = torch.arange(query.shape[2], device=query.device)
         hidden = torch.where(steps > steps[:, None], -torch.inf, 0.0)
         found = _mixed(query, key, value, hidden)  # [B, H, T, D / H]
         if layer.heads > 1:
             found = found.transpose(1, 2)
-        return functional.embedding(self.histories.cells, found.reshape(-1, layer.heads * found.shape[-1]))
+        merged: Tensor = layer.merge(
+            functional.embedding(self.histories.cells, found.reshape(-1, layer.heads * found.shape[-1]))
+        )
+        return merged
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ class Latest:
     """The latest event of each of B histories asks what came before it, and itself; not for training.
 
     q · (K x + b) = (Kᵀ q) · x + q · b, where the last term is the same for all x, and Σ p (V x + c) = V Σ p x + c: so
-    keys and values of all events, of which each would be looked at once, need not be made.
+    keys and values of all events, of which each would be looked at once, need not be made. What is left are products of
+    weights, which an exported graph has made.
     """
 
     histories: Histories
@@ -102,15 +107,19 @@ class Latest:
 
     def found(self, asking: Tensor, known: Tensor, layer: Attention) -> Tensor:
         heads, width = layer.heads, known.shape[-1]
-        key, value = layer.key_value.weight.view(2, heads, width // heads, width)  # each [H, D / H, D]
-        query = layer.query(asking).view(-1, heads, width // heads).transpose(0, 1) @ key  # [H, B, D]
+        shape = (heads, width // heads, width)
+        key, value = layer.key_value.weight.view(2, *shape)  # each [H, D / H, D]
+        to_query = key.transpose(1, 2) @ layer.query.weight.view(shape)  # [H, D, D]: Kᵀ Q
+        offset = layer.query.bias.view(heads, 1, -1) @ key  # [H, 1, D]
+        query = functional.linear(asking, to_query.flatten(0, 1), offset.flatten()).view(-1, heads, width)
         places = self.histories.places
         seen = functional.embedding(inside(places), known)  # [B, T, D]
         hidden = torch.where(places < 0, -torch.inf, 0.0)[:, None]
-        fit = (query.transpose(0, 1) @ seen.transpose(1, 2)).div((width // heads) ** 0.5) + hidden  # [B, H, T]
-        mixed = (fit.softmax(dim=-1) @ seen).transpose(0, 1)  # [H, B, D]
-        found: Tensor = (mixed @ value.transpose(1, 2)).transpose(0, 1).flatten(1) + layer.key_value.bias[width:]
-        return found
+        fit = (query @ seen.transpose(1, 2)).div((width // heads) ** 0.5) + hidden  # [B, H, T]
+        mixed = fit.softmax(dim=-1) @ seen  # [B, H, D]
+        merge = layer.merge.weight.view(width, heads, -1).transpose(0, 1) @ value  # [H, D, D]: M V
+        bias = layer.merge(layer.key_value.bias[width:])
+        return functional.linear(mixed.flatten(1), merge.transpose(0, 1).flatten(1), bias)
 
 
 def _mixed(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor) -> Tensor:
