@@ -72,8 +72,7 @@ class Quick(HttpToolsProtocol):
             super().data_received(data)
             return
         scope = {"method": "POST", "route": self.route, REQUEST_ID: new_request_id()}
-        self.cycle = turn = Turn(surface, scope, keep_alive=True)
-        self._send(turn, 503, REFUSED, REFUSAL)
+        self._write(Turn(surface, scope, keep_alive=True), 503, REFUSED, REFUSAL)  # the timer to close it runs on
 
     def on_message_begin(self) -> None:
         self._between = False
@@ -159,6 +158,10 @@ class Quick(HttpToolsProtocol):
 
     def _send(self, turn: Turn, status: int, headers: bytes, body: bytes) -> None:
         turn.response_complete = True
+        self._write(turn, status, headers, body)
+        self.on_response_complete()
+
+    def _write(self, turn: Turn, status: int, headers: bytes, body: bytes) -> None:
         said: list[bytes] = [STATUS_LINES[status]]
         for name, value in self.server_state.default_headers:
             said += (name, b": ", value, b"\r\n")
@@ -177,4 +180,3 @@ class Quick(HttpToolsProtocol):
             self.transport.write(b"".join(said))
             if not turn.keep_alive:
                 self.transport.close()
-        self.on_response_complete()
