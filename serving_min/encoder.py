@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_min.queries import STEPS, Queries, ends_of
+from serving_min.queries import STEPS, Queries, offsets_of
 
 PLACES = 1024  # histories × the longest one, encoded at once: what they need stays in the processor's cache
 RUN = 16_000  # looks of one event at another that take as long as a further run
@@ -70,7 +70,7 @@ def company_matters(run: Encode, n_items: int, max_length: int | None, kinds: in
     lengths[:2] = 1
     total = int(lengths.sum())
     tried = Queries(
-        offsets=ends_of(lengths),
+        offsets=offsets_of(lengths),
         items=rng.integers(0, n_items, total).astype(np.int32),
         events=rng.integers(0, kinds, total).astype(np.int8),
         times=rng.integers(0, 1 << 20, total),

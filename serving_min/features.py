@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.opinions import Opinions, distinct, keys_of, rows_and_codes
-from serving_min.queries import Queries
+from serving_min.queries import Queries, offsets_of
 from serving_min.recency import SECONDS_PER_DAY
 
 NEVER = 9_999.0
@@ -114,7 +114,7 @@ class _Past:
             times, items, events = times[order], items[order], events[order]
         begins = (np.diff(rows, prepend=-1) != 0) | (np.diff(times, prepend=-1) != 0)
         counts = np.bincount(rows[begins], minlength=len(queries))
-        starts = np.concatenate([[0], counts.cumsum()])
+        starts = offsets_of(counts)
         return cls(queries, rows, items, events, begins.cumsum() - 1, times[begins], starts)
 
     @cached_property

@@ -49,7 +49,7 @@ class Queries:
         """Build from lists of item codes. Missing events are the first kind, missing times are ``now``, which is 0
         where it is missing itself."""
         lengths = np.array([len(history) for history in histories], dtype=np.int64)
-        offsets = ends_of(lengths)
+        offsets = offsets_of(lengths)
         total = int(offsets[-1])
         asked = np.zeros(len(histories), np.int64) if now is None else np.asarray(now, np.int64)
 
@@ -78,7 +78,7 @@ class Queries:
     def take(self, rows: NDArray[np.int64]) -> Queries:
         """The given queries, in the given order."""
         lengths = self.lengths[rows]
-        offsets = ends_of(lengths)
+        offsets = offsets_of(lengths)
         source = np.arange(offsets[-1]) + (self.offsets[rows] - offsets[:-1]).repeat(lengths)
         return self._with_events(source, offsets, rows)
 
@@ -87,7 +87,7 @@ class Queries:
         if self.lengths.max(initial=0) <= length:
             return self
         keep = np.minimum(self.lengths, length)
-        offsets = ends_of(keep)
+        offsets = offsets_of(keep)
         source = np.arange(offsets[-1]) + (self.offsets[1:] - offsets[1:]).repeat(keep)
         return self._with_events(source, offsets, np.arange(len(self)))
 
@@ -103,7 +103,7 @@ class Queries:
         kept = self.items < code
         if kept.all():
             return self
-        offsets = ends_of(np.bincount(self.rows[kept], minlength=len(self)))
+        offsets = offsets_of(np.bincount(self.rows[kept], minlength=len(self)))
         return self._with_events(np.flatnonzero(kept), offsets, np.arange(len(self)))
 
     def batches(self, size: int) -> Iterator[tuple[slice, Queries]]:
@@ -148,7 +148,7 @@ class Queries:
         return {name: made[name]() for name in wanted if name in made}
 
 
-def ends_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def offsets_of(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """Offsets [Q + 1] of parts with these ``lengths`` [Q] that lie one behind the other."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     lengths.cumsum(out=offsets[1:])

@@ -12,7 +12,7 @@ from recsys_lab.data import columns
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import SplitError
-from serving_min.queries import Queries
+from serving_min.queries import Queries, offsets_of
 
 if TYPE_CHECKING:
     from recsys_lab.data.dataset import Dataset
@@ -121,7 +121,7 @@ def build_fold(
     first = np.full(len(asked), np.iinfo(np.int64).max)
     np.minimum.at(first, questions.target_queries, log.times[questions.target_rows])
     queries = Queries(
-        offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
+        offsets=offsets_of(lengths),
         items=codes[log.items[histories]],
         events=log.events[histories],
         times=log.times[histories],
@@ -167,7 +167,7 @@ def _histories(
     starts = log.offsets[questions.users]
     lengths = questions.ends - starts
     owners = np.repeat(np.arange(len(lengths)), lengths)
-    before = np.concatenate([[0], lengths.cumsum()])[:-1]
+    before = offsets_of(lengths)[:-1]
     rows = np.arange(len(owners)) + np.repeat(starts - before, lengths)
     known = codes[log.items[rows]] >= 0
     return rows[known], owners[known]

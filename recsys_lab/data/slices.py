@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_lab.data.fold import Fold
+from serving_min.queries import offsets_of
 
 
 def cold_targets(fold: Fold) -> NDArray[np.bool_]:
@@ -28,7 +29,7 @@ def with_targets(fold: Fold, keep: NDArray[np.bool_]) -> tuple[Fold, NDArray[np.
         fold,
         queries=fold.queries.take(chosen),
         users=fold.users[chosen],
-        target_offsets=np.concatenate([[0], counts[chosen].cumsum()]).astype(np.int64),
+        target_offsets=offsets_of(counts[chosen]),
         target_items=fold.target_items[keep],
         n_targets=counts[chosen].astype(np.int64),
         target_times=fold.target_times[chosen],

@@ -15,7 +15,7 @@ from recsys_lab.export.ties import recall
 from recsys_lab.models.base import NeighbourModel
 from serving_min.bounds import Bounds
 from serving_min.neighbours import Neighbours
-from serving_min.queries import Queries
+from serving_min.queries import Queries, offsets_of
 from serving_min.rerank import TopK
 
 SHORTEST = 50
@@ -96,7 +96,7 @@ def _cut(matrix: Any, size: int, candidates: NDArray[np.bool_], *, by_magnitude:
         lengths.append(kept.sum(axis=1))
         items.append(columns[kept].astype(np.int32))
         weights.append(values[kept].astype(np.float32))
-    offsets = np.concatenate([[0], np.concatenate(lengths).cumsum()]).astype(np.int64)
+    offsets = offsets_of(np.concatenate(lengths))
     return Neighbours(offsets, np.concatenate(items), np.concatenate(weights), candidates)
 
 

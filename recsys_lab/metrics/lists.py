@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from serving_min.queries import offsets_of
+
 Items = NDArray[np.int32]
 Values = NDArray[np.float64]
 
@@ -92,7 +94,7 @@ def _exposure(items: Items, n_items: int) -> NDArray[np.int64]:
 def _matrix(items: Items, n_items: int) -> sparse.csr_array:
     """The lists as a 0/1 matrix [Q, I]."""
     present = items >= 0
-    offsets = np.concatenate([[0], present.sum(axis=1).cumsum()])
+    offsets = offsets_of(present.sum(axis=1))
     ones = np.ones(offsets[-1], np.float32)
     return sparse.csr_array((ones, items[present], offsets), shape=(len(items), n_items))
 

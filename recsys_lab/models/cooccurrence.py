@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys_lab.data.log import InteractionLog
+from serving_min.queries import offsets_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,6 @@ def item_sets(groups: NDArray[np.int32], log: InteractionLog, *, longest: int, l
     _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
     by_time = np.argsort(log.times[order[starts + sizes - 1]], kind="stable")
     lengths = sizes[by_time]
-    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+    offsets = offsets_of(lengths)
     places = np.arange(len(order)) + np.repeat(starts[by_time] - offsets[:-1], lengths)
     return ItemSets(offsets, log.items[order[places]], log.n_items)

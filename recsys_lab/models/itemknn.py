@@ -21,6 +21,7 @@ from recsys_lab.errors import ConfigError
 from recsys_lab.models.gram import gram_where_dense_pays
 from recsys_lab.models.table import TableModel
 from recsys_lab.models.weighting import Weighting, weighted
+from serving_min.queries import offsets_of
 from serving_min.rerank import top_k
 
 NeighboursOf = Literal["history", "recommended"]
@@ -96,7 +97,7 @@ class ItemKNN(TableModel):
             alike[np.arange(len(own)), start + np.arange(len(own))] = 0
         best = top_k(alike, min(width, alike.shape[1]))
         found = best.scores > 0
-        offsets = np.concatenate([[0], found.sum(axis=1).cumsum()])
+        offsets = offsets_of(found.sum(axis=1))
         return sparse.csr_array((best.scores[found], best.items[found], offsets), shape=alike.shape)
 
 

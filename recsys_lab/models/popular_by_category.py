@@ -12,6 +12,7 @@ from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import recent_popularity
 from recsys_lab.models.table import TableModel
+from serving_min.queries import offsets_of
 
 
 class PopularByCategory(TableModel):
@@ -42,11 +43,11 @@ class PopularByCategory(TableModel):
         popularity = np.where(train.item_counts() > 0, popularity, means[category]).astype(np.float32)
 
         order = np.lexsort((-popularity, category))  # by category, then the most popular first
-        starts = np.concatenate([[0], sizes.cumsum()])[:-1]
+        starts = offsets_of(sizes)[:-1]
         kept = np.minimum(sizes, self.most)
         kept[0] = 0  # no category says nothing
         lengths = kept[category]
-        offsets = np.concatenate([[0], lengths.cumsum()])
+        offsets = offsets_of(lengths)
         places = np.arange(offsets[-1]) + np.repeat(starts[category] - offsets[:-1], lengths)
         voted = order[places].astype(np.int32)
         shape = (train.n_items, train.n_items)

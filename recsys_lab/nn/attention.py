@@ -79,7 +79,7 @@ class Each:
         del known  # those who ask
         weight = torch.cat([layer.query.weight, layer.key_value.weight])
         bias = torch.cat([layer.query.bias, layer.key_value.bias])
-        query, key, value = _spread(functional.linear(asking, weight, bias), 3, self.histories, layer.heads)
+        query, key, value = _spread(functional.linear(asking, weight, bias), self.histories, layer.heads)
         steps = torch.arange(query.shape[2], device=query.device)
         hidden = torch.where(steps > steps[:, None], -torch.inf, 0.0)
         found = _mixed(query, key, value, hidden)  # [B, H, T, D / H]
@@ -128,13 +128,13 @@ def _mixed(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor) -> Tensor:
     return fit.softmax(dim=-1) @ value
 
 
-def _spread(of_events: Tensor, parts: int, histories: Histories, heads: int) -> list[Tensor]:
-    """[N, parts × D] → ``parts`` times [B, H, T, D / H], each gathered at once: a number of an event, part and head
-    picks its row, so nothing is split or transposed."""
-    rows = of_events.view(-1, of_events.shape[-1] // (parts * heads))
-    first = inside(histories.places)[:, None] * (parts * heads)  # [B, 1, T]
+def _spread(of_events: Tensor, histories: Histories, heads: int) -> list[Tensor]:
+    """[N, 3 D] → three times [B, H, T, D / H], each gathered at once: a number of an event, part and head picks its
+    row, so nothing is split or transposed."""
+    rows = of_events.view(-1, of_events.shape[-1] // (3 * heads))
+    first = inside(histories.places)[:, None] * (3 * heads)  # [B, 1, T]
     head = torch.arange(heads, device=rows.device)[:, None]
-    return [functional.embedding(first + (head + part * heads), rows) for part in range(parts)]
+    return [functional.embedding(first + (head + part * heads), rows) for part in range(3)]
 
 
 def _heads(part: Tensor, heads: int) -> Tensor:

@@ -22,7 +22,7 @@ class Histories:
     @property
     def newer(self) -> Tensor:
         """How many events of its history came after each, [N]."""
-        return (self.latest[:, None] - self.places).flatten().index_select(0, self.cells)
+        return newer_at(self.places).flatten().index_select(0, self.cells)
 
     @property
     def latest(self) -> Tensor:
@@ -37,9 +37,8 @@ def inside(places: Tensor) -> Tensor:
 
 
 def newer_at(places: Tensor) -> Tensor:
-    """How many events of the history came after those at ``places`` [B, T]; 0 for padding."""
-    last = (places >= 0).sum(dim=1, keepdim=True) - 1
-    return (last - torch.arange(places.shape[1], device=places.device)).clamp(min=0)
+    """How many events of the history came after those at ``places`` [B, T]; for padding any number, not below 0."""
+    return places.amax(dim=1, keepdim=True) - places
 
 
 def log1p(numbers: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Deployment:
         self._unused = asyncio.Event()
         self._unused.set()
 
-    def busy(self, coming: int = 0) -> bool:
+    def busy(self, coming: int) -> bool:
         """Whether a request is refused, if so many others come before it."""
         return self._queue.full(coming)
 

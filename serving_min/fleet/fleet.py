@@ -73,7 +73,7 @@ class Fleet:
         """The live one."""
         return self.live.engine
 
-    def busy(self, coming: int = 0) -> bool:
+    def busy(self, coming: int) -> bool:
         """Whether the live one refuses a request, if so many others come before it."""
         return self.live.busy(coming)
 

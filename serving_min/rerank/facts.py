@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from serving_min.composite import Composite
 from serving_min.items import Items, Labels
+from serving_min.queries import offsets_of
 from serving_min.rerank.found import Codes
 from serving_min.vectors import Vectors
 
@@ -61,7 +62,7 @@ class CategoryMix:
         lengths = [*map(len, split), 0]
         return cls(
             category.codes,
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            offsets_of(np.array(lengths, np.int64)),
             np.array([position[part] for parts in split for part in parts], np.int32),
             len(names),
         )

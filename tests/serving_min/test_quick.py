@@ -20,7 +20,6 @@ from starlette.testclient import TestClient
 
 from serving_min import quick
 from serving_min.app import create_app
-from serving_min.doors import DoorSettings
 from serving_min.engine import Engine
 from serving_min.errors import RequestError
 from serving_min.fleet.fleet import Fleet
@@ -78,12 +77,17 @@ def raw(port: int, *pieces: bytes, answers: int = 1) -> list[tuple[bytes, bytes]
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         for piece in pieces:
             connection.sendall(piece)
-        file, found = connection.makefile("rb"), []
-        for _ in range(answers):
-            head = b"".join(iter(file.readline, b"\r\n"))
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            found.append((head, file.read(length)))
-        return found
+        return [answered(connection) for _ in range(answers)]
+
+
+def answered(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Head and body of the next answer, read without taking from what follows."""
+    file = connection.makefile("rb", buffering=0)
+    head = b"".join(iter(file.readline, b"\r\n"))
+    length, body = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]), b""
+    while len(body) < length and (piece := file.read(length - len(body))):
+        body += piece
+    return head, body
 
 
 def request(body: bytes = BODY, *headers: bytes) -> bytes:
@@ -223,25 +227,14 @@ def test_a_connection_goes_on_after_refusals_read_and_unread(port: int, monkeypa
     whole = request()
     pieces = [whole, whole[:20], whole[20:-5], whole[-5:] + whole[:9], whole[9:], whole]
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
-        file = connection.makefile("rb")
-
-        def status() -> bytes:
-            head = b"".join(iter(file.readline, b"\r\n"))
-            file.read(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-            return head[9:12]
-
-        answered = 0
-        for sent, piece in enumerate(pieces):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece, answers in zip(pieces, [1, 0, 1, 0, 1, 1], strict=True):  # a head alone is enough to refuse
             connection.sendall(piece)
-            for _ in range([1, 0, 1, 0, 1, 1][sent]):  # a head alone is enough to refuse
-                assert status() == b"503"
-                answered += 1
+            assert [answered(connection)[0][9:12] for _ in range(answers)] == [b"503"] * answers
             time.sleep(0.02)
         monkeypatch.undo()
         connection.sendall(whole)
-        assert status() == b"200"
-    assert answered == 4
+        assert answered(connection)[0][9:12] == b"200"
 
 
 @pytest.mark.usefixtures("busy")
@@ -257,7 +250,7 @@ def test_other_routes_are_not_refused_unread(port: int) -> None:
 @pytest.mark.usefixtures("busy")
 def test_who_may_not_ask_learns_that_first(engine: Callable[[str], Engine], tmp_path: Path) -> None:
     (tmp_path / "keys.toml").write_text(f'[[keys]]\nname = "shop"\nsha256 = "{hashed("open")}"\nroles = ["read"]\n')
-    with running(Shop(engine("neighbours"), Settings(doors=DoorSettings(keys=str(tmp_path / "keys.toml"))))) as port:
+    with running(Shop(engine("neighbours"), Settings.read(doors={"keys": str(tmp_path / "keys.toml")}))) as port:
         ((head, _),) = raw(port, request())
         assert head.startswith(b"HTTP/1.1 401 ")
         ((head, _),) = raw(port, request(BODY, b"Authorization: Bearer open"))
@@ -266,21 +259,33 @@ def test_who_may_not_ask_learns_that_first(engine: Callable[[str], Engine], tmp_
 
 def test_what_comes_at_once_counts_before_it_is_in_the_queue(engine: Callable[[str], Engine]) -> None:
     shop = Shop(engine("neighbours"), Settings(waiting=4))
-    seen: list[int] = []
+    asked: list[int] = []
+    begun, all_sent = threading.Event(), threading.Event()
 
-    async def slow(*_: object) -> None:
-        seen.append(shop.coming)
-        await asyncio.sleep(0.2)
+    async def answer(*_: object) -> None:
+        asked.append(shop.coming)
+        if len(asked) == 1:
+            begun.set()
+            all_sent.wait(10)  # the loop looks at the network only when all have come
         raise RequestError("never mind")
 
-    shop.answer = slow  # type: ignore[method-assign, assignment]
     with running(shop) as port:
-        for body in (BODY, b"{"):
-            assert ask(port, body=body)[0] == 422
-    assert seen == [0]
+        connections = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(7)]
+        for connection in connections:  # the server knows all of them
+            connection.sendall(request())
+            assert answered(connection)[0].startswith(b"HTTP/1.1 200 ")
+        shop.answer = answer  # type: ignore[method-assign, assignment]
+        connections[0].sendall(request())
+        assert begun.wait(10)
+        for connection in connections[1:]:
+            connection.sendall(request())
+        all_sent.set()
+        statuses = [answered(connection)[0][9:12] for connection in connections]
+        for connection in connections:
+            connection.close()
+    assert sorted(statuses) == [b"422"] * 5 + [b"503"] * 2
+    assert asked == [0, 3, 2, 1, 0], "two are refused before anybody looks at them"
     assert shop.coming == 0
-    shop.coming = 4
-    assert shop.busy
 
 
 def test_refusals_and_answers_are_counted(shop: Shop, port: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from serving_min import item_vectors
 from serving_min.item_vectors import ItemVectors, in_8_bits
 from serving_min.rerank import top_k
-from serving_min.vectors import best_first
+from serving_min.vectors import SHALLOW, _class_of, best_first
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(50, 6)).astype(np.float32)
@@ -54,3 +54,10 @@ def test_best_first_is_top_k(rows: list[list[float]], k: int) -> None:
     assert values.tolist() == expected.scores.tolist()
     taken = values > -np.inf
     assert items[taken].tolist() == expected.items[taken].tolist()
+
+
+def test_depths_are_told_apart_only_beyond_the_shallow_ones() -> None:
+    assert {_class_of(depth) for depth in range(1, SHALLOW + 1)} == {SHALLOW}
+    assert [_class_of(depth) for depth in (0, SHALLOW + 1, 4 * SHALLOW, 4 * SHALLOW + 1)] == [
+        *(0, 4 * SHALLOW, 4 * SHALLOW, 16 * SHALLOW)
+    ]
