@@ -26,7 +26,7 @@ SHORT = 10  # items of a usual list, in which what is missed weighs more
 QUERIES_TIMED = 64
 TRAINED_ON = 64  # vectors for each list, when the lists' centres are looked for
 ROUNDS = 10  # of that search
-PROBES = (1, *(number << step for step in range(16) for number in (2, 3)))  # 1 2 3 4 6 8 12 16 ..
+PROBES = (*range(1, 8), *(number << step for step in range(13) for number in range(8, 16)))  # 1 2 3 .. 16 18 .. 32 36
 MANY = 1_000_000  # vectors; with fewer, threads that wait for each other cost more than they bring
 MEGABYTE = 1 << 20
 
@@ -209,7 +209,7 @@ def _widenings(factory: str) -> tuple[int, ...]:
 def _grow_probes(
     index: Any, truth: Truth, widening: int, target: float, below: int
 ) -> tuple[Settings, list[float], bool]:
-    """Raise ``nprobe``, by a third or a half at a time, until all lists reach the target; what was set, the recalls."""
+    """Raise ``nprobe``, from 8 on by an eighth or less, until all lists reach the target; what was set, the recalls."""
     settings: Settings = {}
     recalls = [0.0]
     depths = [truth.fetched(k, widening) for k in truth.lengths]

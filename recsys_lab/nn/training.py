@@ -30,7 +30,7 @@ __all__ = ["SCORE", "Batches", "train"]
 
 OURS = {"max_epochs", "callbacks", "logger", "enable_checkpointing", "enable_model_summary", "gradient_clip_val"}
 OURS |= {"num_nodes", "plugins"}
-CHATTER = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.distributed")
+CHATTER = ("pytorch_lightning", "lightning_fabric")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 
 
@@ -144,6 +144,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # Lightning 2.6 calls what torch 2.13 has deprecated
             warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*", category=FutureWarning)
+            warnings.filterwarnings("ignore", message=r"GPU available but not used")  # as ``trainer`` says
             yield
     finally:
         for one, level in zip(chatter, levels, strict=True):

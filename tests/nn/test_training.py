@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from pytorch_lightning.accelerators import CUDAAccelerator
 from torch import Tensor, nn
 
 from recsys_lab.errors import ConfigError, ModelError
@@ -114,6 +115,11 @@ def test_it_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptu
     with caplog.at_level(logging.INFO):
         run(Parabola())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_gpu_that_is_not_wanted_is_not_talked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CUDAAccelerator, "is_available", staticmethod(lambda: True))
+    assert len(run(Parabola())) == 6
 
 
 def test_progress_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
