@@ -8,6 +8,7 @@ row in another order: so a lone history is encoded together with its own latest 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,12 @@ def encoded(session: Any, inputs: Sequence[str], queries: Queries, vectors_of: V
     ends = _ends(queries.lengths[longest_first])
     if len(ends) == 1:
         return run_once(session, inputs, queries, vectors_of)
-    parts = np.split(longest_first, ends[:-1])
-    vectors = np.concatenate([run_once(session, inputs, queries.take(part), vectors_of) for part in parts])
-    back = np.empty_like(longest_first)
-    back[longest_first] = np.arange(len(back))
-    return vectors[back]
+    ordered = queries.take(longest_first)
+    parts = (ordered.part(start, end) for start, end in pairwise([0, *ends]))
+    made = np.concatenate([run_once(session, inputs, part, vectors_of) for part in parts])
+    vectors = np.empty_like(made)
+    vectors[longest_first] = made
+    return vectors
 
 
 def run_once(session: Any, inputs: Sequence[str], queries: Queries, vectors_of: VectorsOf) -> Numbers:

@@ -29,8 +29,10 @@ class ItemCodes(Mapping[str, int]):
 
     def find(self, ids: Sequence[str]) -> list[int]:
         """The code of each id, -1 where there is no such item."""
-        known = [*map(self._known.get, ids)]  # most were asked for before: no step of the interpreter for each
-        return [self._find(item) if code is None else code for item, code in zip(ids, known, strict=True)]
+        try:
+            return [*map(self._known.__getitem__, ids)]  # no step of the interpreter for each of the usual ones
+        except KeyError:
+            return [self.get(item, UNKNOWN) for item in ids]
 
     def __getitem__(self, item: str) -> int:
         code = self._known.get(item, UNKNOWN)

@@ -110,8 +110,12 @@ class Queries:
         """Consecutive blocks of at most ``size`` queries, each with the rows it covers."""
         for start in range(0, len(self), size):
             block = slice(start, min(start + size, len(self)))
-            within = slice(self.offsets[block.start], self.offsets[block.stop])
-            yield block, self._with_events(within, self.offsets[block.start : block.stop + 1] - within.start, block)
+            yield block, self.part(block.start, block.stop)
+
+    def part(self, start: int, stop: int) -> Queries:
+        """The queries from ``start`` up to ``stop``; their events are not copied."""
+        first, last = self.offsets[start], self.offsets[stop]
+        return self._with_events(slice(first, last), self.offsets[start : stop + 1] - first, slice(start, stop))
 
     def _with_events(
         self, source: NDArray[np.int64] | slice, offsets: NDArray[np.int64], rows: NDArray[np.int64] | slice

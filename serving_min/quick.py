@@ -1,9 +1,9 @@
 """The protocol of a connection: what is asked thousands of times a second goes past the framework.
 
-uvicorn reads HTTP and keeps connections; a plain ``POST /v1/SURFACE`` is then answered here, as ``routes.recommend``
-would, but without an application's calls, and in one piece. All else is uvicorn's and the application's: other routes,
-large or chunked bodies, pages of other origins, requests sent before the last answer. While too many wait, a plain
-request is refused before it is parsed, for what is refused takes time from what is not.
+A plain ``POST /v1/SURFACE`` is read and answered here, as ``routes.recommend`` would, but without a parser's and an
+application's calls, and in one piece; while too many wait it is refused, for what is refused takes time from what is
+not. All else is uvicorn's and the application's: other routes, large or chunked bodies, pages of other origins,
+requests sent before the last answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving_min.guard import EVENTS
-from serving_min.heads import surface_asked
+from serving_min.heads import Head, head_of
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
 from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, asking, internal_error, new_request_id, problem_of
@@ -40,10 +40,10 @@ class Turn:
 
     message_event: ClassVar = asyncio.Event()  # uvicorn tells it of bodies and of lost connections; nobody waits here
 
-    def __init__(self, surface: str, scope: Scope, *, keep_alive: bool) -> None:
-        self.surface, self.scope, self.keep_alive = surface, scope, keep_alive
+    def __init__(self, surface: str, scope: Scope, body: bytes) -> None:
+        self.surface, self.scope, self.body = surface, scope, body
         self.began = time.monotonic()
-        self.body = bytearray()
+        self.keep_alive = True
         self.response_complete = self.disconnected = False
 
 
@@ -51,13 +51,15 @@ class Quick(HttpToolsProtocol):
     """Connections to one ``shop``."""
 
     cycle: Any  # a Turn, or uvicorn's own
-    scope: Any
     route = Route("/v1/{surface}", lambda _: None)  # as the access log calls it
 
     def __init__(self, shop: Shop, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.shop = shop
-        self._between = True  # no part of a request has come of which the rest has not
+        self._parsing = False  # the parser has part of a request, and the rest is to come
+        self._head: Head | None = None
+        self._held = b""  # what has come of the request whose ``_head`` is known
+        self._rested = 0.0  # when the last answer was given, or the last piece of a request came, by the loop's clock
 
     @property
     def _open(self) -> bool:
@@ -65,72 +67,59 @@ class Quick(HttpToolsProtocol):
         return not self.flow.write_paused and (self.cycle is None or self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
-        surface = None
-        if self.shop.busy and self.shop.gate is None and self._between and self._open:
-            surface = surface_asked(data)
-        if surface is None or not self._is_answered_here(surface):
-            super().data_received(data)
-            return
-        scope = {"method": "POST", "route": self.route, REQUEST_ID: new_request_id()}
-        self._write(Turn(surface, scope, keep_alive=True), 503, REFUSED, REFUSAL)  # the timer to close it runs on
+        come = self._held + data
+        head = self._head or self._plain(come)
+        self._head, self._held = None, b""
+        if head is None or len(come) > head.end:
+            super().data_received(come)
+        elif len(come) == head.end:
+            self._take(head, come)
+        else:
+            self._head, self._held, self._rested = head, come, self.loop.time()
+
+    def _plain(self, data: bytes) -> Head | None:
+        """The head of a request that is to be answered here."""
+        head = None if self._parsing or not self._open else head_of(data)
+        if head is None or head.end - head.body > MOST or head.surface not in self.shop.engine.bundle.surfaces:
+            return None
+        return None if f"/v1/{head.surface}" == EVENTS else head
 
     def on_message_begin(self) -> None:
-        self._between = False
+        self._parsing = True
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        surface = self._surface()
-        if surface is None:
-            super().on_headers_complete()
-            return
-        scope = self.scope
-        scope |= {"method": "POST", "path": f"/v1/{surface}", "query_string": b"", "route": self.route}
-        self.cycle = turn = Turn(surface, scope, keep_alive=self.parser.should_keep_alive())
+    def on_message_complete(self) -> None:
+        self._parsing = False
+        super().on_message_complete()
+
+    def _take(self, head: Head, data: bytes) -> None:
+        scope = {"method": "POST", "path": f"/v1/{head.surface}", "query_string": b"", "route": self.route}
+        scope["headers"] = head.headers
+        given = next((value.decode("latin-1") for name, value in head.headers if name == b"x-request-id"), "")
+        scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+        self.cycle = turn = Turn(head.surface, scope, data[head.body :])
         gate = self.shop.gate
         if gate is not None and (refusal := gate.refusal(scope)) is not None:
             self._say(turn, refusal)
         elif self.shop.busy:
             self._send(turn, 503, REFUSED, REFUSAL)
-
-    def on_message_complete(self) -> None:
-        self._between = True
-        turn = self.cycle
-        if not isinstance(turn, Turn):
-            super().on_message_complete()
-        elif not turn.response_complete:
+        else:
             self.shop.coming += 1
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
 
-    def _surface(self) -> str | None:
-        """The one that is asked, if this is a request to be answered here."""
-        if (
-            not self.url.startswith(PREFIX)
-            or self.parser.get_method() != b"POST"
-            or self.parser.get_http_version() != "1.1"
-            or self.parser.should_upgrade()
-            or not self._open
-        ):
-            return None
-        surface = self.url.decode("latin-1")[len(PREFIX) :]
-        if not self._is_answered_here(surface):
-            return None
-        length, given = b"", ""
-        for name, value in self.headers:
-            if name == b"content-length":
-                length = value
-            elif name == b"x-request-id":
-                given = value.decode("latin-1")
-            elif name in (b"expect", b"transfer-encoding", b"origin"):
-                return None
-        if not length.isdigit() or int(length) > MOST:
-            return None
-        self.scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
-        return surface
+    def timeout_keep_alive_handler(self) -> None:
+        """The timer outlives many answers: to set it anew for each took as long as to write it."""
+        self.timeout_keep_alive_task = None
+        left = self._rested + self.timeout_keep_alive - self.loop.time()
+        if left <= 0 and self._open:
+            super().timeout_keep_alive_handler()
+        else:
+            self._set_timer(left if left > 0 else self.timeout_keep_alive)
 
-    def _is_answered_here(self, surface: str) -> bool:
-        return surface in self.shop.engine.bundle.surfaces and f"/v1/{surface}" != EVENTS
+    def _set_timer(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     async def _answer(self, turn: Turn) -> None:
         self.shop.coming -= 1
@@ -158,10 +147,6 @@ class Quick(HttpToolsProtocol):
 
     def _send(self, turn: Turn, status: int, headers: bytes, body: bytes) -> None:
         turn.response_complete = True
-        self._write(turn, status, headers, body)
-        self.on_response_complete()
-
-    def _write(self, turn: Turn, status: int, headers: bytes, body: bytes) -> None:
         said: list[bytes] = [STATUS_LINES[status]]
         for name, value in self.server_state.default_headers:
             said += (name, b": ", value, b"\r\n")
@@ -176,7 +161,14 @@ class Quick(HttpToolsProtocol):
         )
         for tell in self.shop.observation.ended:
             tell(turn.scope, status, turn.began)
-        if not self.transport.is_closing():
-            self.transport.write(b"".join(said))
-            if not turn.keep_alive:
-                self.transport.close()
+        if self.transport.is_closing():
+            return
+        self.transport.write(b"".join(said))
+        if not turn.keep_alive:
+            self.transport.close()
+        elif self.pipeline:  # asked before this answer
+            self.on_response_complete()
+        else:
+            self._rested = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._set_timer(self.timeout_keep_alive)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving_min.heads import surface_asked
+from serving_min.heads import head_of
 
 HEAD = b"POST /v1/home HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
 WHOLE = HEAD + b"\r\n{}"
@@ -15,10 +15,31 @@ WHOLE = HEAD + b"\r\n{}"
         HEAD.lower().replace(b"post", b"POST").replace(b"http", b"HTTP") + b"\r\n{}",
         HEAD + b"Connection: keep-alive\r\nAccept: */*\r\n\r\n{}",
         HEAD + b"X-Y:\r\n\r\n\r\n",
+        WHOLE[:-1],
+        HEAD + b"\r\n",
+        WHOLE + WHOLE,
     ],
 )
-def test_a_plain_request_names_its_surface(data: bytes) -> None:
-    assert surface_asked(data) == "home"
+def test_a_plain_head_says_what_is_asked_and_how_much_belongs_to_it(data: bytes) -> None:
+    head = head_of(data)
+    assert head is not None
+    assert head.surface == "home"
+    assert data[: head.body].endswith(b"\r\n\r\n")
+    assert head.end - head.body == 2
+    assert head.headers[:2] == [(b"host", b"x"), (b"content-type", b"application/json")]
+
+
+def test_headers_are_read_as_a_parser_reads_them() -> None:
+    data = HEAD + b"Authorization:Bearer  A:b \r\nX-Request-ID:\tmine\r\nEMPTY:\r\nx: \xe9\r\n\r\n{}"
+    head = head_of(data)
+    assert head is not None
+    assert head.headers[2:] == [
+        (b"content-length", b"2"),
+        (b"authorization", b"Bearer  A:b"),
+        (b"x-request-id", b"mine"),
+        (b"empty", b""),
+        (b"x", b"\xe9"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -27,9 +48,9 @@ def test_a_plain_request_names_its_surface(data: bytes) -> None:
         b"",
         b"{}",
         HEAD,
-        WHOLE[:-1],
-        WHOLE + WHOLE,
-        WHOLE + b"\r\n",
+        HEAD[:-1],
+        HEAD + b"\r",
+        b"\r\n" + WHOLE,
         WHOLE.replace(b"POST", b"GET"),
         WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"),
         WHOLE.replace(b"/v1/home", b"/v1/home?k=1"),
@@ -49,7 +70,7 @@ def test_a_plain_request_names_its_surface(data: bytes) -> None:
                 b"Expect: 100-continue",
                 b"Upgrade: websocket",
                 b"Origin: https://elsewhere",
-                b"X-Request-Id: mine",
+                b"X: \x00",
                 b" folded: line",
                 b"no colon",
                 b"X: 1\nTransfer-Encoding: chunked",
@@ -58,8 +79,8 @@ def test_a_plain_request_names_its_surface(data: bytes) -> None:
     ],
 )
 def test_all_else_is_left_to_the_parser(data: bytes) -> None:
-    assert surface_asked(data) is None
+    assert head_of(data) is None
 
 
 def test_an_endless_head_takes_no_endless_time() -> None:
-    assert surface_asked(b"POST /v1/home HTTP/1.1\r\n" + b"a: b\r\n" * 200_000) is None
+    assert head_of(b"POST /v1/home HTTP/1.1\r\n" + b"a: b\r\n" * 200_000) is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import re
 import socket
 import threading
 import time
@@ -14,19 +13,20 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from starlette.testclient import TestClient
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
-from serving_min import quick
 from serving_min.app import create_app
 from serving_min.engine import Engine
 from serving_min.errors import RequestError
 from serving_min.fleet.fleet import Fleet
-from serving_min.heads import surface_asked
 from serving_min.keys import hashed
 from serving_min.listening import listen
-from serving_min.quick import Quick
+from serving_min.quick import Quick, Turn
 from serving_min.server import Beside, configured
 from serving_min.settings import Settings
 from serving_min.shop import Shop
@@ -200,41 +200,110 @@ def test_while_too_many_wait_a_request_is_refused(port: int, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("busy")
-def test_a_refusal_before_the_parser_is_what_it_is_behind_it(
-    shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str | None] = []
-
-    def noted(data: bytes) -> str | None:
-        told.append(surface_asked(data))
-        return told[-1]
-
-    monkeypatch.setattr(quick, "surface_asked", noted)
-    before = shop.observation.meters.refusals.values.get(("503",), 0)
-    whole, own = request(), re.compile(rb"(date|x-request-id): [^\r]+")
-    ((unread, said),) = raw(port, whole)
-    assert told == ["recommend"]
-    ((parsed, same),) = raw(port, request(BODY, b"X-Request-Id: mine"))
-    assert told == ["recommend", None]
-    assert same == said
-    assert own.sub(b"", unread) == own.sub(b"", parsed)
-    assert len(own.findall(unread)) == 2
-    assert shop.observation.meters.refusals.values[("503",)] == before + 2
-
-
-@pytest.mark.usefixtures("busy")
-def test_a_connection_goes_on_after_refusals_read_and_unread(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_goes_on_after_refusals(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = request()
-    pieces = [whole, whole[:20], whole[20:-5], whole[-5:] + whole[:9], whole[9:], whole]
+    pieces = [whole, whole[:-9], whole[-9:-5], whole[-5:], whole]
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for piece, answers in zip(pieces, [1, 0, 1, 0, 1, 1], strict=True):  # a head alone is enough to refuse
+        for piece, answers in zip(pieces, [1, 0, 0, 1, 1], strict=True):
             connection.sendall(piece)
             assert [answered(connection)[0][9:12] for _ in range(answers)] == [b"503"] * answers
             time.sleep(0.02)
         monkeypatch.undo()
         connection.sendall(whole)
         assert answered(connection)[0][9:12] == b"200"
+
+
+class Clock:
+    """A loop whose time is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> object:
+        self.timers.append((self.now + seconds, callback))
+        return self.timers[-1]
+
+    def advance(self, to: float) -> None:
+        """To a moment when one timer, and no other, is due."""
+        ((due, callback),) = self.timers
+        assert due == to
+        self.now, self.timers = to, []
+        callback()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def connection(shop: Shop, clock: Clock) -> Quick:
+    """To nobody: what comes is said by the test, what is sent is noted by the transport."""
+    config = configured(create_app(shop), lifespan=False)
+    config.load()
+    connection = Quick(shop, config, ServerState(), {}, clock)
+    connection.connection_made(MagicMock(is_closing=MagicMock(return_value=False)))
+    return connection
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize(
+    ("pieces", "parsed"),
+    [
+        ([request()], []),
+        ([request()[:-9], request()[-9:-5], request()[-5:]], []),
+        ([request().removesuffix(BODY), BODY], []),
+        ([request(BODY, b"X-Request-Id: mine", b"Authorization: Bearer open")], []),
+        ([request()[:20], request()[20:]], [request()[:20]]),
+        ([request() + request()], [request() + request()]),
+        ([request()[:-9], request()[-9:] + request()], [request() + request()]),
+        ([request(b" " * 65_537)], [request(b" " * 65_537)]),
+        ([request(b" " * 65_536)], []),
+        ([request(BODY, b"Origin: https://shop.example")], [request(BODY, b"Origin: https://shop.example")]),
+    ],
+)
+def test_a_plain_request_needs_no_parser(
+    connection: Quick, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes], parsed: list[bytes]
+) -> None:
+    given: list[bytes] = []
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", lambda _, data: given.append(data))
+    for piece in pieces:
+        if not given:
+            connection.data_received(piece)
+    assert given == parsed
+    assert connection.transport.write.call_count == (0 if parsed else 1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_connection_is_closed_two_minutes_after_it_was_heard_of_last(connection: Quick, clock: Clock) -> None:
+    transport: Any = connection.transport
+    for clock.now in (0, 50, 100):
+        connection.data_received(request())
+    assert transport.write.call_count == 3
+    clock.advance(120)
+    assert not transport.close.called
+    clock.now = 219
+    connection.data_received(request()[:-1])
+    clock.advance(220)
+    assert not transport.close.called, "a request is on its way"
+    clock.advance(339)
+    assert transport.close.called
+
+
+def test_a_connection_is_not_closed_while_its_answer_is_made(connection: Quick, clock: Clock) -> None:
+    transport: Any = connection.transport
+    connection.cycle = Turn("recommend", {}, b"")
+    connection.timeout_keep_alive_handler()
+    clock.advance(120)
+    assert not transport.close.called
+    connection.cycle.response_complete = True
+    clock.advance(240)
+    assert transport.close.called
 
 
 @pytest.mark.usefixtures("busy")
@@ -316,7 +385,7 @@ def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
 
 
 def test_who_leaves_before_the_answer_harms_nobody(port: int, caplog: pytest.LogCaptureFixture) -> None:
-    for _ in range(20):
+    for _ in range(15):  # not so many that the last one is refused
         with socket.create_connection(("127.0.0.1", port), 10) as connection:
             connection.sendall(request())
     assert ask(port)[0] == 200
