@@ -1,9 +1,10 @@
 """Answers in batches that need no timer.
 
-Whatever has queued while the last batch was made is the next one: alone, a request waits for nobody; under load, many
-share what a call costs. Batches are made in the event loop, between two looks at the network: on one core nothing
-is quicker, since a thread would wait for the interpreter's lock and the loop for the thread. Where an answer must not
-hold up others, because nobody needs it soon or it may be slow, ``apart`` makes them in a thread.
+Whatever has queued while the last batch was made, and has come while its answers were sent, is the next one: alone, a
+request waits for nobody; under load, many share what a call costs. Batches are made in the event loop, between looks at
+the network: on one core nothing is quicker, since a thread would wait for the interpreter's lock and the loop for the
+thread. Where an answer must not hold up others, because nobody needs it soon or it may be slow, ``apart`` makes them in
+a thread.
 
 The queue is bounded in length and in time, since a request that waits too long is better refused at once.
 """
@@ -19,6 +20,7 @@ from typing import Generic, TypeVar
 
 from serving_min.errors import BusyError
 
+LOOKS = 2  # at the network between batches: the first is over before the last batch's answers are sent
 RECENT = 0.2  # the share of the latest batch in what the pace is said to be
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -39,7 +41,7 @@ class Batcher(Generic[Job, Result]):
         waiting: int = 512,
         few: int = 16,
         longest: float = 0.01,
-        patience: float = 0.02,
+        patience: float = 0.015,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
@@ -91,10 +93,16 @@ class Batcher(Generic[Job, Result]):
         """Make a batch of what has queued once the loop has looked at the network."""
         if self._started and self._queue and not self._due:
             self._due, self._called = True, self.timer()
-            asyncio.get_running_loop().call_soon(self._next)
+            asyncio.get_running_loop().call_soon(self._look, LOOKS)
 
-    def _next(self) -> None:
+    def _look(self, left: int) -> None:
         size = self.largest if self._pace <= 0 else max(1, min(self.largest, int(self.longest / self._pace)))
+        if left > 1 and len(self._queue) < size:
+            asyncio.get_running_loop().call_soon(self._look, left - 1)
+        else:
+            self._next(size)
+
+    def _next(self, size: int) -> None:
         batch = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
         looked = self.timer() - self._called  # at the network: under load, to refuse others
         self._between += RECENT * (looked / len(batch) - self._between)

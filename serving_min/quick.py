@@ -40,10 +40,9 @@ class Turn:
 
     message_event: ClassVar = asyncio.Event()  # uvicorn tells it of bodies and of lost connections; nobody waits here
 
-    def __init__(self, surface: str, scope: Scope, body: bytes) -> None:
-        self.surface, self.scope, self.body = surface, scope, body
+    def __init__(self, surface: str, scope: Scope, body: bytes, *, keep_alive: bool = True) -> None:
+        self.surface, self.scope, self.body, self.keep_alive = surface, scope, body, keep_alive
         self.began = time.monotonic()
-        self.keep_alive = True
         self.response_complete = self.disconnected = False
 
 
@@ -59,6 +58,7 @@ class Quick(HttpToolsProtocol):
         self._parsing = False  # the parser has part of a request, and the rest is to come
         self._head: Head | None = None
         self._held = b""  # what has come of the request whose ``_head`` is known
+        self._ending = False  # that request is the last one
         self._rested = 0.0  # when the last answer was given, or the last piece of a request came, by the loop's clock
 
     @property
@@ -80,7 +80,7 @@ class Quick(HttpToolsProtocol):
     def _plain(self, data: bytes) -> Head | None:
         """The head of a request that is to be answered here."""
         head = None if self._parsing or not self._open else head_of(data)
-        if head is None or head.end - head.body > MOST or head.surface not in self.shop.engine.bundle.surfaces:
+        if head is None or head.end - len(head.text) > MOST or head.surface not in self.shop.engine.bundle.surfaces:
             return None
         return None if f"/v1/{head.surface}" == EVENTS else head
 
@@ -93,11 +93,16 @@ class Quick(HttpToolsProtocol):
         super().on_message_complete()
 
     def _take(self, head: Head, data: bytes) -> None:
-        scope = {"method": "POST", "path": f"/v1/{head.surface}", "query_string": b"", "route": self.route}
-        scope["headers"] = head.headers
-        given = next((value.decode("latin-1") for name, value in head.headers if name == b"x-request-id"), "")
-        scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
-        self.cycle = turn = Turn(head.surface, scope, data[head.body :])
+        given = head.first(b"x-request-id")
+        scope = {
+            "method": "POST",
+            "path": f"/v1/{head.surface}",
+            "query_string": b"",
+            "headers": head,
+            "route": self.route,
+            REQUEST_ID: given if ACCEPTABLE_ID.fullmatch(given) else new_request_id(),
+        }
+        self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
         gate = self.shop.gate
         if gate is not None and (refusal := gate.refusal(scope)) is not None:
             self._say(turn, refusal)
@@ -108,6 +113,13 @@ class Quick(HttpToolsProtocol):
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
+
+    def shutdown(self) -> None:
+        """The server was told to stop; a request that has come in part is still answered."""
+        if self._head is None:
+            super().shutdown()
+        else:
+            self._ending = True
 
     def timeout_keep_alive_handler(self) -> None:
         """The timer outlives many answers: to set it anew for each took as long as to write it."""

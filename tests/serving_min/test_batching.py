@@ -34,6 +34,29 @@ def test_what_queues_in_one_turn_of_the_loop_is_answered_together() -> None:
     assert batches == [[0, 1, 2, 3], [4, 5, 6]]
 
 
+@pytest.mark.parametrize(("largest", "batches"), [(4, [[1, 2], [3]]), (1, [[1], [2], [3]])])
+def test_who_comes_one_turn_later_is_waited_for_unless_a_batch_is_full(largest: int, batches: list[list[int]]) -> None:
+    made: list[list[int]] = []
+
+    def note(jobs: list[int]) -> list[int]:
+        made.append(jobs)
+        return jobs
+
+    async def run() -> None:
+        batcher = Batcher(note, largest=largest)
+        batcher.start()
+        answers = []
+        for job, turns in ((1, 1), (2, 3), (3, 1)):  # turns of the loop until the next one comes
+            answers.append(asyncio.create_task(batcher.submit(job)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        await asyncio.gather(*answers)
+        await batcher.stop()
+
+    asyncio.run(run())
+    assert made == batches
+
+
 def test_between_batches_the_loop_looks_at_others() -> None:
     batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, largest=1)
 
