@@ -40,7 +40,7 @@ class Batcher(Generic[Job, Result]):
         largest: int = 32,
         waiting: int = 512,
         few: int = 16,
-        longest: float = 0.01,
+        longest: float = 0.006,
         patience: float = 0.015,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,7 +97,7 @@ class Batcher(Generic[Job, Result]):
 
     def _look(self, left: int) -> None:
         size = self.largest if self._pace <= 0 else max(1, min(self.largest, int(self.longest / self._pace)))
-        if left > 1 and len(self._queue) < size:
+        if left > 1 and len(self._queue) < size and not self.full():
             asyncio.get_running_loop().call_soon(self._look, left - 1)
         else:
             self._next(size)

@@ -34,8 +34,13 @@ def test_what_queues_in_one_turn_of_the_loop_is_answered_together() -> None:
     assert batches == [[0, 1, 2, 3], [4, 5, 6]]
 
 
-@pytest.mark.parametrize(("largest", "batches"), [(4, [[1, 2], [3]]), (1, [[1], [2], [3]])])
-def test_who_comes_one_turn_later_is_waited_for_unless_a_batch_is_full(largest: int, batches: list[list[int]]) -> None:
+@pytest.mark.parametrize(
+    ("bounds", "batches"),
+    [({"largest": 4}, [[1, 2], [3]]), ({"largest": 1}, [[1], [2], [3]]), ({"waiting": 1}, [[1], [2], [3]])],
+)
+def test_who_comes_one_turn_later_is_waited_for_unless_batch_or_queue_is_full(
+    bounds: dict[str, int], batches: list[list[int]]
+) -> None:
     made: list[list[int]] = []
 
     def note(jobs: list[int]) -> list[int]:
@@ -43,7 +48,7 @@ def test_who_comes_one_turn_later_is_waited_for_unless_a_batch_is_full(largest: 
         return jobs
 
     async def run() -> None:
-        batcher = Batcher(note, largest=largest)
+        batcher = Batcher(note, **bounds)  # type: ignore[arg-type]
         batcher.start()
         answers = []
         for job, turns in ((1, 1), (2, 3), (3, 1)):  # turns of the loop until the next one comes
