@@ -26,7 +26,6 @@ from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
 from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, asking, internal_error, new_request_id, problem_of
 
-PREFIX = b"/v1/"
 MOST = 1 << 16  # bytes of a body: uvicorn stops reading beyond that until somebody asks for more
 JSON = b"content-type: application/json\r\n"
 REFUSAL = msgspec.json.encode(Problem("too many requests are waiting already; try again in a second"))
