@@ -51,13 +51,16 @@ class Batcher(Generic[Job, Result]):
         self._queue: deque[tuple[Job, asyncio.Future[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
         self._started = self._due = False
+        self._refuses = False  # whether it was ``full`` since the last batch
         self._idle = asyncio.Event()
         self._idle.set()
 
     def full(self, coming: int = 0) -> bool:
         """Whether a job is refused, if so many others come before it."""
         waits = len(self._queue) + coming
-        return waits >= self.waiting or (waits > self.few and waits * (self._pace + self._between) > self.patience)
+        full = waits >= self.waiting or (waits > self.few and waits * (self._pace + self._between) > self.patience)
+        self._refuses |= full
+        return full
 
     @property
     def waits(self) -> int:
@@ -97,13 +100,14 @@ class Batcher(Generic[Job, Result]):
 
     def _look(self, left: int) -> None:
         size = self.largest if self._pace <= 0 else max(1, min(self.largest, int(self.longest / self._pace)))
-        if left > 1 and len(self._queue) < size and not self.full():
+        if left > 1 and len(self._queue) < size and not self._refuses:
             asyncio.get_running_loop().call_soon(self._look, left - 1)
         else:
             self._next(size)
 
     def _next(self, size: int) -> None:
         batch = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
+        self._refuses = False
         looked = self.timer() - self._called  # at the network: under load, to refuse others
         self._between += RECENT * (looked / len(batch) - self._between)
         jobs = [job for job, _ in batch]

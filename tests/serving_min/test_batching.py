@@ -34,13 +34,8 @@ def test_what_queues_in_one_turn_of_the_loop_is_answered_together() -> None:
     assert batches == [[0, 1, 2, 3], [4, 5, 6]]
 
 
-@pytest.mark.parametrize(
-    ("bounds", "batches"),
-    [({"largest": 4}, [[1, 2], [3]]), ({"largest": 1}, [[1], [2], [3]]), ({"waiting": 1}, [[1], [2], [3]])],
-)
-def test_who_comes_one_turn_later_is_waited_for_unless_batch_or_queue_is_full(
-    bounds: dict[str, int], batches: list[list[int]]
-) -> None:
+@pytest.mark.parametrize(("largest", "batches"), [(4, [[1, 2], [3]]), (1, [[1], [2], [3]])])
+def test_who_comes_one_turn_later_is_waited_for_unless_a_batch_is_full(largest: int, batches: list[list[int]]) -> None:
     made: list[list[int]] = []
 
     def note(jobs: list[int]) -> list[int]:
@@ -48,7 +43,7 @@ def test_who_comes_one_turn_later_is_waited_for_unless_batch_or_queue_is_full(
         return jobs
 
     async def run() -> None:
-        batcher = Batcher(note, **bounds)  # type: ignore[arg-type]
+        batcher = Batcher(note, largest=largest)
         batcher.start()
         answers = []
         for job, turns in ((1, 1), (2, 3), (3, 1)):  # turns of the loop until the next one comes
@@ -60,6 +55,29 @@ def test_who_comes_one_turn_later_is_waited_for_unless_batch_or_queue_is_full(
 
     asyncio.run(run())
     assert made == batches
+
+
+def test_while_some_are_refused_nobody_is_waited_for() -> None:
+    made: list[list[int]] = []
+
+    def note(jobs: list[int]) -> list[int]:
+        made.append(jobs)
+        return jobs
+
+    async def run() -> list[int | BaseException]:
+        batcher = Batcher(note, waiting=1)
+        batcher.start()
+        answers = [asyncio.create_task(batcher.submit(job)) for job in (1, 2)]
+        await asyncio.sleep(0)
+        answers.append(asyncio.create_task(batcher.submit(3)))
+        results = await asyncio.gather(*answers, return_exceptions=True)
+        await batcher.stop()
+        return results
+
+    first, second, third = asyncio.run(run())
+    assert (first, third) == (1, 3)
+    assert isinstance(second, BusyError)
+    assert made == [[1], [3]], "the third would have been refused, had the first waited for another look"
 
 
 def test_between_batches_the_loop_looks_at_others() -> None:
