@@ -51,12 +51,13 @@ class Batcher(Generic[Job, Result]):
         self._queue: deque[tuple[Job, asyncio.Future[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
         self._started = self._due = False
-        self._refuses = False  # whether it was ``full`` since the last batch
+        self._refuses = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     def full(self, coming: int = 0) -> bool:
-        """Whether a job is refused, if so many others come before it."""
+        """Whether a job is refused, if so many others come before it. If so, the next batch waits for no further look:
+        who came by then would only be refused."""
         waits = len(self._queue) + coming
         full = waits >= self.waiting or (waits > self.few and waits * (self._pace + self._between) > self.patience)
         self._refuses |= full
