@@ -39,7 +39,7 @@ class Batcher(Generic[Job, Result]):
         apart: bool = False,
         largest: int = 32,
         waiting: int = 512,
-        few: int = 16,
+        few: int = 12,
         longest: float = 0.006,
         patience: float = 0.015,
         timer: Callable[[], float] = time.monotonic,

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from serving_min.shop import Shop
 KEEP_ALIVE = 120  # seconds
 COLLECTED_AFTER = 10_000  # objects
 DRAIN = 30  # seconds that running requests get when the server is told to stop
+LAST = 5  # seconds in which a server that was told twice writes what it has accepted
 
 
 def serve(path: Path | str, settings: Settings | None = None) -> None:
@@ -123,6 +124,9 @@ class Serving(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._beside.should_exit = True
         await super().shutdown(sockets)
+        if self.force_exit:  # told twice: nobody who asks is waited for, but what was accepted is still written
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.lifespan.shutdown(), LAST)
         await asyncio.gather(*self._tasks)
 
     async def _reload(self) -> None:

@@ -119,13 +119,17 @@ class Supervisor:
             self._say(f"{said['name']} {said['version']} at {self.where}")
 
     async def _drain(self) -> None:
-        for worker in self.workers:
-            worker.tell(signal.SIGTERM)
+        # told twice, they wait for nobody
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._tell, signal.SIGINT)
+        self._tell(signal.SIGTERM)
         ended = asyncio.gather(*(worker.ended() for worker in self.workers))
         with suppress(TimeoutError):
             await asyncio.wait_for(ended, DRAIN + 5)
+        self._tell(signal.SIGKILL)
+
+    def _tell(self, number: signal.Signals) -> None:
         for worker in self.workers:
-            worker.tell(signal.SIGKILL)
+            worker.tell(number)
 
     def _say(self, what: str) -> None:
         operators = f", for operators at {address(self.admin)}" if self.admin else ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.messages import Golden
+from serving_min.sinks.segments import finished
 from tests.serving_min.handmade import write_bundle
 from tests.serving_min.process import ROOT, command, running
 
@@ -71,6 +73,25 @@ def test_sigterm_lets_a_request_finish(bundles: dict[str, Path]) -> None:
             answered = half.recv(65536)
         assert answered.startswith(b"HTTP/1.1 200 OK")
         assert server.process.wait(20) == 0
+
+
+def test_told_twice_it_waits_for_nobody_and_still_writes_what_it_accepted(
+    bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    event = {"id": "1", "user": "ann", "item": "D", "event": "view"}
+    with running(bundles["vector"], "--log", tmp_path, quiet=False) as server:
+        port = int(server.address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as half:
+            half.sendall(b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            assert httpx.post(f"{server.address}/v1/events", json={"events": [event]}).json()["accepted"] == 1
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(20) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == ""
+    (segment,) = finished(tmp_path)
+    assert json.loads(segment.read_text())["id"] == "1"
 
 
 def test_a_client_that_leaves_in_the_middle_is_no_bug(

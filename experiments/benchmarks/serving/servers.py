@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from experiments.benchmarks.peers import ROOT, THREADS
 
@@ -69,6 +71,17 @@ class Server:
         measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         answers = sum(measured["answered"].values())
         return {**measured, "server_cpu_microseconds": round((self.cpu_seconds - before) / max(1, answers) * 1e6)}
+
+    def stage_seconds(self) -> Counter[str]:
+        """What its batches have spent in each stage so far, as it says itself."""
+        with urlopen(f"http://{self.host}:{self.port}/metrics", timeout=5) as response:
+            told = re.finditer(
+                r'^recsys_stage_seconds_sum\{.*?stage="(\w+)".*?\} (\S+)$', response.read().decode(), re.M
+            )
+        stages: Counter[str] = Counter()
+        for each in told:
+            stages[each[1]] += float(each[2])
+        return stages
 
     @contextmanager
     def idle_connections(self, count: int) -> Iterator[int]:

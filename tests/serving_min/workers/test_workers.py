@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -174,6 +175,18 @@ def test_workers_end_with_their_supervisor(bundles: dict[str, Path]) -> None:
             time.sleep(0.05)
         else:
             pytest.fail("they are still there")
+
+
+def test_told_twice_they_wait_for_nobody(bundles: dict[str, Path]) -> None:
+    with two(bundles["static"]) as server:
+        port = int(server.address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as half:
+            half.sendall(b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(20) == 0
 
 
 def test_what_one_worker_saw_the_others_know(bundles: dict[str, Path], redis_server: RedisServer) -> None:
