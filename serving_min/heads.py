@@ -9,8 +9,8 @@ from collections.abc import Iterator
 # none of those that change how long a request is, how it is answered, or what is sent on the connection afterwards
 OTHER = rb"(?:connection: keep-alive|(?!content-length|connection|expect|transfer-encoding|origin|upgrade)"
 OTHER += rb"[a-z0-9-]+:[\t -~\x80-\xff]*)\r\n"
-HEAD = rb"POST /v1/([\w-]+) HTTP/1\.1\r\n(?:OTHER)*content-length: (\d{1,5})\r\n(?:OTHER)*\r\n".replace(b"OTHER", OTHER)
-plain = re.compile(HEAD, re.IGNORECASE).match
+HEAD = rb"POST /v1/(?!events )([\w-]+) HTTP/1\.1\r\n(?:OTHER)*content-length: (\d{1,5})\r\n(?:OTHER)*\r\n"
+plain = re.compile(HEAD.replace(b"OTHER", OTHER), re.IGNORECASE).match
 
 
 class Head:
@@ -35,6 +35,6 @@ class Head:
 
 
 def head_of(data: bytes) -> Head | None:
-    """The head of ``POST /v1/NAME``, if the bytes begin with a whole one that has nothing unusual."""
+    """The head of ``POST /v1/NAME``, events apart, if the bytes begin with a whole one that has nothing unusual."""
     found = plain(data)
     return Head(found[1].decode(), found[0], int(found[2])) if found else None

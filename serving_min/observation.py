@@ -14,7 +14,6 @@ from serving_min.exposition import Exposition
 from serving_min.logs import AccessLog
 from serving_min.messages import Answer, Request
 from serving_min.meters import Gauge, Labels, Meters
-from serving_min.wire import Ended
 
 if TYPE_CHECKING:
     from serving_min.engine import Engine, Served
@@ -39,9 +38,7 @@ class Observation:
         self.meters = Meters()
         self.exposition = Exposition(self.meters, folder)
         self.otlp = otlp
-        self.ended: list[Ended] = [self._count_refusal]
-        if access:
-            self.ended.append(AccessLog(access).ended)
+        self.access = AccessLog(access) if access else None
         self._drifts: dict[str, Drift] = {}
         self.meters.watch(*(self._drift_gauge(name, help) for name, help in DRIFTED.items()))
 
@@ -82,14 +79,21 @@ class Observation:
         self.meters.answered(answer, seconds, named)
         self.meters.cache.add(outcome or "never kept")
 
+    def ended(self, scope: Scope, status: int, began: float) -> None:
+        """A request was responded to that had begun then, by ``time.monotonic``."""
+        if status >= 400:
+            self.refused(status)
+        if self.access is not None:
+            self.access.ended(scope, status, began)
+
+    def refused(self, status: int) -> None:
+        """A request was responded to with this status, which is none of success."""
+        self.meters.refusals.add(str(status))
+
     def reported(self, receipt: Receipt) -> None:
         """Visitors did something."""
         self.meters.events.add("accepted", by=receipt.accepted)
         self.meters.events.add("duplicate", by=receipt.duplicates)
-
-    def _count_refusal(self, _: Scope, status: int, __: float) -> None:
-        if status >= 400:
-            self.meters.refusals.add(str(status))
 
     def _compare(self, served: Served, engine: Engine) -> None:
         reference = engine.bundle.drift

@@ -20,7 +20,6 @@ from starlette.routing import Route
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving_min.guard import EVENTS
 from serving_min.heads import Head, head_of
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
@@ -78,10 +77,12 @@ class Quick(HttpToolsProtocol):
 
     def _plain(self, data: bytes) -> Head | None:
         """The head of a request that is to be answered here."""
-        head = None if self._parsing or not self._open else head_of(data)
+        if self._parsing or not self._open:
+            return None
+        head = head_of(data)
         if head is None or head.end - len(head.text) > MOST or head.surface not in self.shop.engine.bundle.surfaces:
             return None
-        return None if f"/v1/{head.surface}" == EVENTS else head
+        return head
 
     def on_message_begin(self) -> None:
         self._parsing = True
@@ -92,17 +93,22 @@ class Quick(HttpToolsProtocol):
         super().on_message_complete()
 
     def _take(self, head: Head, data: bytes) -> None:
+        gate, observation = self.shop.gate, self.shop.observation
         given = head.first(b"x-request-id")
+        request_id = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+        if gate is None and observation.access is None and self.shop.busy:  # nobody asks for more than what is below
+            observation.refused(503)
+            self._write(503, REFUSED, REFUSAL, request_id, keep_alive=not self._ending)
+            return
         scope = {
             "method": "POST",
             "path": f"/v1/{head.surface}",
             "query_string": b"",
             "headers": head,
             "route": self.route,
-            REQUEST_ID: given if ACCEPTABLE_ID.fullmatch(given) else new_request_id(),
+            REQUEST_ID: request_id,
         }
         self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
-        gate = self.shop.gate
         if gate is not None and (refusal := gate.refusal(scope)) is not None:
             self._say(turn, refusal)
         elif self.shop.busy:
@@ -158,24 +164,20 @@ class Quick(HttpToolsProtocol):
 
     def _send(self, turn: Turn, status: int, headers: bytes, body: bytes) -> None:
         turn.response_complete = True
+        self.shop.observation.ended(turn.scope, status, turn.began)
+        self._write(status, headers, body, turn.scope[REQUEST_ID], keep_alive=turn.keep_alive)
+
+    def _write(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
+        if self.transport.is_closing():
+            return
         said: list[bytes] = [STATUS_LINES[status]]
         for name, value in self.server_state.default_headers:
             said += (name, b": ", value, b"\r\n")
-        if not turn.keep_alive:
+        if not keep_alive:
             said.append(b"connection: close\r\n")
-        said += (
-            headers,
-            b"x-request-id: ",
-            turn.scope[REQUEST_ID].encode(),
-            b"\r\ncontent-length: %d\r\n\r\n" % len(body),
-            body,
-        )
-        for tell in self.shop.observation.ended:
-            tell(turn.scope, status, turn.began)
-        if self.transport.is_closing():
-            return
+        said += (headers, b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (request_id.encode(), len(body)), body)
         self.transport.write(b"".join(said))
-        if not turn.keep_alive:
+        if not keep_alive:
             self.transport.close()
         elif self.pipeline:  # asked before this answer
             self.on_response_complete()

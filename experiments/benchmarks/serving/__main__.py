@@ -34,7 +34,7 @@ PACKAGES = ("faiss-cpu", "httptools", "msgspec", "numpy", "onnxruntime", "pyarro
 PEER_ITEMS = 1_000_000
 IDLE = 10_000
 CLOSED = 32  # connections that ask again as soon as they are answered; the queue takes as many in its time
-ROUNDS, MOST_ROUNDS = 5, 20  # wanted while the core is ours, and in all
+ROUNDS, MOST_ROUNDS = 5, 12  # wanted while the core is ours, and in all
 RECOMMENDING = ("encode", "retrieve", "rerank")  # the stages of an answer that are neither HTTP, JSON nor glue
 NATIVE = ("encode", "search", "score")  # of ``stages``: what onnxruntime, FAISS and one product do
 USUAL, WIDE = 256, 1_024  # connections below capacity, and where very many requests are to be under way
@@ -83,7 +83,7 @@ def overloaded(server: Server, requests: Path, seconds: float, pace: Pace, capac
         above = server.ask(requests, seconds=seconds, rate=3 * capacity, connections=WIDE)
         return above, server.ask(requests, seconds=seconds / 2, rate=capacity / 2, connections=64)
 
-    last = pace.rounds(measure, wanted=1, most=MOST_ROUNDS)[-1]
+    last = pace.rounds(measure, wanted=1, most=ROUNDS)[-1]
     above, after = last.found
     told = {"chore_us": last.chore_us, "ours": bool(pace.ours([last]))}
     return {"at_3_times_capacity": {**above, **told}, "right_after": after}
