@@ -76,17 +76,23 @@ def capacity_of(server: Server, requests: Path, seconds: float, pace: Pace, *, s
     return {"capacity": capacity, "at_70_percent": below, "rounds": told}
 
 
-def overloaded(server: Server, requests: Path, seconds: float, pace: Pace, capacity: float) -> dict[str, Any]:
-    """Three times as many as it can answer, and half as many right after."""
+def overloaded(server: Server, requests: Path, seconds: float, pace: Pace) -> dict[str, Any]:
+    """Three times as many as it answered just before, and half as many right after."""
 
-    def measure() -> tuple[dict[str, Any], dict[str, Any]]:
-        above = server.ask(requests, seconds=seconds, rate=3 * capacity, connections=WIDE)
-        return above, server.ask(requests, seconds=seconds / 2, rate=capacity / 2, connections=64)
+    def measure() -> dict[str, Any]:
+        capacity = server.ask(requests, seconds=seconds / 2, connections=CLOSED)["accepted_per_second"]
+        return {
+            "at_3_times_capacity": server.ask(requests, seconds=seconds, rate=3 * capacity, connections=WIDE),
+            "right_after": server.ask(requests, seconds=seconds / 2, rate=capacity / 2, connections=64),
+        }
 
-    last = pace.rounds(measure, wanted=1, most=ROUNDS)[-1]
-    above, after = last.found
-    told = {"chore_us": last.chore_us, "ours": bool(pace.ours([last]))}
-    return {"at_3_times_capacity": {**above, **told}, "right_after": after}
+    rounds = pace.rounds(measure, wanted=1, most=ROUNDS)
+    ours = pace.ours(rounds)
+    own = sorted(ours or rounds, key=lambda each: each.found["at_3_times_capacity"]["latency_ms"]["p99"])
+    middle = own[len(own) // 2]
+    told = {"chore_us": middle.chore_us, "ours": bool(ours)}
+    told["rounds_p99_ms"] = [each.found["at_3_times_capacity"]["latency_ms"]["p99"] for each in rounds]
+    return {**middle.found, "overload": told}
 
 
 def measured(server: Server, requests: Path, seconds: float, pace: Pace, *, full: bool) -> dict[str, Any]:
@@ -95,8 +101,8 @@ def measured(server: Server, requests: Path, seconds: float, pace: Pace, *, full
     found: dict[str, Any] = {"ready_seconds": server.ready_seconds, "resident_mib": server.resident_mib}
     found |= capacity_of(server, requests, seconds / 2, pace, stages=full)
     if full:
+        found |= overloaded(server, requests, seconds, pace)
         capacity = found["capacity"]["accepted_per_second"]
-        found |= overloaded(server, requests, seconds, pace, capacity)
         with server.idle_connections(IDLE) as count:
             with_idle = server.ask(requests, seconds=seconds / 2, rate=capacity / 2, connections=64)
             found["idle_connections"] = {"count": count, "resident_mib": server.resident_mib, "at_half_load": with_idle}
