@@ -96,7 +96,7 @@ class Quick(HttpToolsProtocol):
         gate, observation = self.shop.gate, self.shop.observation
         given = head.first(b"x-request-id")
         request_id = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
-        if gate is None and observation.access is None and self.shop.busy:  # nobody asks for more than what is below
+        if gate is None and observation.access is None and self.shop.busy:  # nobody needs a scope
             observation.refused(503)
             self._write(503, REFUSED, REFUSAL, request_id, keep_alive=not self._ending)
             return

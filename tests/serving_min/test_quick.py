@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import logging
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ from serving_min.errors import RequestError
 from serving_min.fleet.fleet import Fleet
 from serving_min.keys import hashed
 from serving_min.listening import listen
+from serving_min.logs import LoggingSettings, access
 from serving_min.quick import Quick, Turn
 from serving_min.server import Beside, configured
 from serving_min.settings import Settings
@@ -361,6 +363,20 @@ def test_refusals_and_answers_are_counted(shop: Shop, port: int) -> None:
     before = dict(shop.observation.meters.refusals.values)
     ask(port, body=b"{")
     assert shop.observation.meters.refusals.values[("422",)] == before.get(("422",), 0) + 1
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_who_is_refused_unread_is_counted_and_in_the_access_log(
+    engine: Callable[[str], Engine], share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop(engine("neighbours"), Settings(logging=LoggingSettings(access=share)))
+    with running(shop) as port, caplog.at_level(logging.INFO, access.name):
+        ((head, _),) = raw(port, request(BODY, b"X-Request-Id: their-own"))
+    assert b"\r\nx-request-id: their-own\r\n" in head
+    assert shop.observation.meters.refusals.values == {("503",): 1}
+    lines = [record.getMessage().split()[:3] for record in caplog.records if record.name == access.name]
+    assert lines == [["POST", "/v1/{surface}", "503"]] * round(share)
 
 
 def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
