@@ -16,6 +16,17 @@ class Clock:
         return self.now
 
 
+class Note:
+    """Gives jobs back as they are, and keeps the batches."""
+
+    def __init__(self) -> None:
+        self.made: list[list[int]] = []
+
+    def __call__(self, jobs: list[int]) -> list[int]:
+        self.made.append(jobs)
+        return jobs
+
+
 def test_what_queues_in_one_turn_of_the_loop_is_answered_together() -> None:
     batches: list[list[int]] = []
 
@@ -36,11 +47,7 @@ def test_what_queues_in_one_turn_of_the_loop_is_answered_together() -> None:
 
 @pytest.mark.parametrize(("largest", "batches"), [(4, [[1, 2], [3]]), (1, [[1], [2], [3]])])
 def test_who_comes_one_turn_later_is_waited_for_unless_a_batch_is_full(largest: int, batches: list[list[int]]) -> None:
-    made: list[list[int]] = []
-
-    def note(jobs: list[int]) -> list[int]:
-        made.append(jobs)
-        return jobs
+    note = Note()
 
     async def run() -> None:
         batcher = Batcher(note, largest=largest)
@@ -54,15 +61,11 @@ def test_who_comes_one_turn_later_is_waited_for_unless_a_batch_is_full(largest: 
         await batcher.stop()
 
     asyncio.run(run())
-    assert made == batches
+    assert note.made == batches
 
 
 def test_while_some_are_refused_nobody_is_waited_for() -> None:
-    made: list[list[int]] = []
-
-    def note(jobs: list[int]) -> list[int]:
-        made.append(jobs)
-        return jobs
+    note = Note()
 
     async def run() -> list[int | BaseException]:
         batcher = Batcher(note, waiting=1)
@@ -77,7 +80,7 @@ def test_while_some_are_refused_nobody_is_waited_for() -> None:
     first, second, third = asyncio.run(run())
     assert (first, third) == (1, 3)
     assert isinstance(second, BusyError)
-    assert made == [[1], [3]], "the third would have been refused, had the first waited for another look"
+    assert note.made == [[1], [3]], "the third would have been refused, had the first waited for another look"
 
 
 def test_between_batches_the_loop_looks_at_others() -> None:
