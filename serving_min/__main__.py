@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--dev", action="store_true", default=None, help="a small storefront at / to look at")
     given = parser.parse_args()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn drains first, then raises it again
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until a server hears it
     from serving_min.server import serve
 
     try:

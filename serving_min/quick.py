@@ -70,6 +70,8 @@ class Quick(HttpToolsProtocol):
         self._head, self._held = None, b""
         if head is None or len(come) > head.end:
             super().data_received(come)
+            if self._ending:
+                super().shutdown()  # the one that is being answered is the last
         elif len(come) == head.end:
             self._take(head, come)
         else:

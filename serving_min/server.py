@@ -111,6 +111,13 @@ class Serving(uvicorn.Server):
         self._beside = Beside(configured(create_admin_app(shop, guarded=not self._private), lifespan=False))
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals tell it to stop, and that is all: uvicorn's would be raised again when it has."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         collect_seldom()
         await super().startup(sockets)

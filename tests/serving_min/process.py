@@ -25,8 +25,10 @@ class Running:
         return self.process.wait(20)
 
 
-def command(*arguments: str | Path, python: str | Path = sys.executable) -> list[str]:
-    return [str(python), "-m", "serving_min", *map(str, arguments)]
+def command(
+    *arguments: str | Path, python: str | Path = sys.executable, module: tuple[str, ...] = ("serving_min",)
+) -> list[str]:
+    return [str(python), "-m", *module, *map(str, arguments)]
 
 
 @contextmanager
@@ -36,10 +38,11 @@ def running(
     python: str | Path = sys.executable,
     folder: Path = ROOT,
     quiet: bool = True,
+    module: tuple[str, ...] = ("serving_min",),
 ) -> Iterator[Running]:
     """A server on a free port, ready. ``folder`` is where ``serving_min`` lies. If it is not ``quiet``, what it
-    complains of can be read, and must be."""
-    words = command(bundle.resolve(), "--port", "0", *options, python=python)
+    complains of can be read, and must be. ``module`` is what starts it, with its first words."""
+    words = command(bundle.resolve(), "--port", "0", *options, python=python, module=module)
     errors = None if quiet else subprocess.PIPE
     process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True)
     with process:

@@ -59,7 +59,8 @@ def test_many_clients_at_once_get_their_own_answers(bundles: dict[str, Path]) ->
     assert mixed == []
 
 
-def test_sigterm_lets_a_request_finish(bundles: dict[str, Path]) -> None:
+@pytest.mark.parametrize("more", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["alone", "pipelined"])
+def test_sigterm_lets_a_request_finish(bundles: dict[str, Path], more: bytes) -> None:
     body = json.dumps({"history": ["A"], "k": 1}).encode()
     head = f"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with running(bundles["vector"]) as server:
@@ -69,10 +70,9 @@ def test_sigterm_lets_a_request_finish(bundles: dict[str, Path]) -> None:
             time.sleep(0.2)
             server.process.terminate()
             time.sleep(0.3)
-            half.sendall(body[5:])
-            answered = half.recv(65536)
-        assert answered.startswith(b"HTTP/1.1 200 OK")
-        assert server.process.wait(20) == 0
+            half.sendall(body[5:] + more)
+            assert half.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            assert server.process.wait(20) == 0  # it closes the connection
 
 
 def test_told_twice_it_waits_for_nobody_and_still_writes_what_it_accepted(
@@ -92,6 +92,18 @@ def test_told_twice_it_waits_for_nobody_and_still_writes_what_it_accepted(
         assert server.process.stderr.read() == ""
     (segment,) = finished(tmp_path)
     assert json.loads(segment.read_text())["id"] == "1"
+
+
+@pytest.mark.parametrize("module", [("serving_min",), ("recsys_lab", "serve")])
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_it_ends_in_silence(
+    bundles: dict[str, Path], module: tuple[str, ...], told: signal.Signals
+) -> None:
+    with running(bundles["static"], quiet=False, module=module) as server:
+        server.process.send_signal(told)
+        assert server.process.wait(20) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == ""
 
 
 def test_a_client_that_leaves_in_the_middle_is_no_bug(
