@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Generic, TypeVar
-
-import numpy as np
+from statistics import median
+from typing import Generic, Self, TypeVar
 
 Measured = TypeVar("Measured")
 SHARED = 1.25  # times as long as the best: somebody else has part of the core
 STEPS = 2_000  # of a chore: some tenths of a millisecond
 PAUSE = 0.02  # seconds between two
+SPELL = 0.5  # seconds: if the core was ours so long, it may be for longer
 
 
 def chore() -> None:
@@ -40,26 +40,30 @@ class Round(Generic[Measured]):
 
 
 class Pace:
-    """Of one ``core``; ``best`` is the shortest of the quickest tenths so far."""
+    """Of one ``core``: another process does chores on it, which costs about a hundredth of its time, as long as this is
+    used as a context manager. ``best`` is the shortest chore of all. Rounds wait for the core to be ours, those of one
+    kind ``patience`` seconds in all."""
 
-    def __init__(self, core: int) -> None:
-        self.core, self.best = core, float("inf")
+    def __init__(self, core: int, patience: float = 0.0) -> None:
+        self.core, self.patience, self.best = core, patience, float("inf")
+
+    def __enter__(self) -> Self:
+        processes = multiprocessing.get_context("spawn")  # this process may have threads
+        self._pipe, there = processes.Pipe()
+        self._process = processes.Process(target=_do_chores, args=(self.core, there), daemon=True)
+        self._process.start()
+        self._middle()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.send("stop")
+        self._process.join()
 
     def during(self, measure: Callable[[], Measured]) -> Round[Measured]:
-        """Measure while another process does chores, which costs the core about a hundredth of its time."""
-        processes = multiprocessing.get_context("spawn")  # this process may have threads
-        here, there = processes.Pipe()
-        process = processes.Process(target=_do_chores, args=(self.core, there))
-        process.start()
-        here.recv()
-        try:
-            found = measure()
-        finally:
-            here.send("stop")
-            quick, middle = np.percentile(here.recv(), [10, 50]).round().tolist()
-            process.join()
-        self.best = min(self.best, quick)
-        return Round(found, middle)
+        """Measure while chores are done."""
+        self._middle()
+        found = measure()
+        return Round(found, self._middle())
 
     def ours(self, rounds: Sequence[Round[Measured]]) -> list[Round[Measured]]:
         """Those in which nobody else had much of the core, as far as all that was measured tells."""
@@ -68,17 +72,32 @@ class Pace:
     def rounds(self, measure: Callable[[], Measured], *, wanted: int, most: int) -> list[Round[Measured]]:
         """Measure until it was done ``wanted`` times while the core was ours, or ``most`` times in all."""
         done: list[Round[Measured]] = []
+        spells = iter(range(int(self.patience / SPELL)))
         while len(done) < most and len(self.ours(done)) < wanted:
+            for _ in spells:
+                if self.ours([self.during(lambda: time.sleep(SPELL))]):
+                    break
             done.append(self.during(measure))
         return done
 
+    def _middle(self) -> float:
+        """Of the chores since it was last asked for."""
+        self._pipe.send("tell")
+        taken: list[float] = self._pipe.recv()
+        self.best = min(self.best, *taken)
+        return round(median(taken))
+
 
 def _do_chores(core: int, pipe: Connection) -> None:
+    """At least one between two words."""
     os.sched_setaffinity(0, {core})
-    pipe.send("ready")
     taken: list[float] = []
-    while not taken or not pipe.poll(PAUSE):
+    while True:
         began = time.thread_time()
         chore()
         taken.append((time.thread_time() - began) * 1e6)
-    pipe.send(taken)
+        if pipe.poll(PAUSE):
+            if pipe.recv() == "stop":
+                return
+            pipe.send(taken)
+            taken = []
