@@ -14,7 +14,7 @@ from serving_min.items import Items
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Fallback, Request
 from serving_min.popularity import Popularity
-from serving_min.surfaces import Surface
+from serving_min.surfaces import GIVEN, POPULAR, SEGMENT, Surface
 
 MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
 
@@ -49,8 +49,13 @@ class Ask(Struct, frozen=True, eq=False):
     @property
     def silence(self) -> Fallback | None:
         """Why the retrievers have nothing to answer from, if so."""
-        of = [asked.of for asked in self.surface.retrievers if asked.source not in ("given", "popular", "segment")]
-        if not of or any(self.histories[name].items for name in of):
+        of = []
+        for asked in self.surface.retrievers:
+            if asked.source not in (GIVEN, POPULAR, SEGMENT):
+                if self.histories[asked.of].items:
+                    return None
+                of.append(asked.of)
+        if not of:
             return None
         if "history" in of:
             return self.histories["history"].silence
@@ -58,7 +63,8 @@ class Ask(Struct, frozen=True, eq=False):
 
     @property
     def unknown_items(self) -> list[str]:
-        return [*dict.fromkeys(item for history in self.histories.values() for item in history.unknown_items)]
+        history, item, cart = self.histories.values()
+        return [*dict.fromkeys(history.unknown_items + item.unknown_items + cart.unknown_items)]
 
 
 def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabulary, *, now: int, keep: bool) -> Ask:
@@ -80,7 +86,8 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     if request.exclude_seen if request.exclude_seen is not None else exclude:
         barred += history.items
     allowed = items.allowed(request.filters, now)
-    bounds = Bounds(request.wanted, np.array([*{*barred}], np.int32), allowed, among)
+    distinct = {*barred}
+    bounds = Bounds(request.wanted, np.fromiter(distinct, np.int32, len(distinct)), allowed, among)
     return Ask(asked, surface, now, histories, given, bounds, look=bounds)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from serving_min.queries import STEPS, Queries, offsets_of
 
 PLACES = 1024  # histories × the longest one, encoded at once: what they need stays in the processor's cache
-RUN = 16_000  # looks of one event at another that take as long as a further run
+RUN = 64_000  # looks of one event at another that take as long as a further run, with all that is done for it
 TRIED, LONGEST = 24, 200  # histories of a trial, and their events
 
 Numbers = NDArray[np.float32]

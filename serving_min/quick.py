@@ -36,6 +36,7 @@ decode = msgspec.json.Decoder(Request).decode
 class Turn:
     """A request and its response, as uvicorn looks at them."""
 
+    __slots__ = ("began", "body", "disconnected", "keep_alive", "response_complete", "scope", "surface")
     message_event: ClassVar = asyncio.Event()  # uvicorn tells it of bodies and of lost connections; nobody waits here
 
     def __init__(self, surface: str, scope: Scope, body: bytes, *, keep_alive: bool = True) -> None:
@@ -96,8 +97,7 @@ class Quick(HttpToolsProtocol):
 
     def _take(self, head: Head, data: bytes) -> None:
         gate, observation = self.shop.gate, self.shop.observation
-        given = head.first(b"x-request-id")
-        request_id = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+        request_id = head.request_id if ACCEPTABLE_ID.fullmatch(head.request_id) else new_request_id()
         if gate is None and observation.access is None and self.shop.busy:  # nobody needs a scope
             observation.refused(503)
             self._write(503, REFUSED, REFUSAL, request_id, keep_alive=not self._ending)

@@ -52,9 +52,9 @@ class Vectors:
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         """Query vectors [Q, D], zeros for an empty history. Each is the same, down to the last bit, whatever else is
         asked: no answer may depend on the company in which it was asked for."""
-        rows = np.flatnonzero(queries.lengths)
-        if len(rows) < len(queries) or not len(rows):
+        if not queries.lengths.all() or not len(queries):
             vectors = np.zeros((len(queries), self.vectors.width), np.float32)
+            rows = np.flatnonzero(queries.lengths)
             if len(rows):
                 vectors[rows] = self.encode(queries.take(rows))
             return vectors

@@ -41,7 +41,14 @@ def test_headers_are_read_as_a_parser_reads_them() -> None:
         (b"empty", b""),
         (b"x", b"\xe9"),
     ]
-    assert (head.first(b"x-request-id"), head.first(b"x"), head.first(b"json")) == ("mine", "é", "")
+    assert head.request_id == "mine"
+
+
+def test_a_head_that_comes_again_is_the_same_one_and_another_is_not() -> None:
+    first, again, other = (head_of(data) for data in (WHOLE, HEAD + b"\r\n[]", WHOLE.replace(b"home", b"cart")))
+    assert first is again
+    assert other is not None
+    assert other.surface == "cart"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,11 @@ def test_headers_are_read_as_a_parser_reads_them() -> None:
 )
 def test_all_else_is_left_to_the_parser(data: bytes) -> None:
     assert head_of(data) is None
+
+
+def test_a_long_head_is_left_to_the_parser() -> None:
+    assert head_of(HEAD + b"X: " + 3_900 * b"a" + b"\r\n\r\n{}") is not None
+    assert head_of(HEAD + b"X: " + 4_096 * b"a" + b"\r\n\r\n{}") is None
 
 
 def test_an_endless_head_takes_no_endless_time() -> None:
