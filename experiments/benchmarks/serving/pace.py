@@ -41,11 +41,12 @@ class Round(Generic[Measured]):
 
 class Pace:
     """Of one ``core``: another process does chores on it, which costs about a hundredth of its time, as long as this is
-    used as a context manager. ``best`` is the shortest chore of all. Rounds wait for the core to be ours, those of one
-    kind ``patience`` seconds in all."""
+    used as a context manager. ``best`` is the shortest chore of all. Rounds wait for the core to be ours, ``patience``
+    seconds in all."""
 
     def __init__(self, core: int, patience: float = 0.0) -> None:
-        self.core, self.patience, self.best = core, patience, float("inf")
+        self.core, self.best = core, float("inf")
+        self._spells = iter(range(int(patience / SPELL)))
 
     def __enter__(self) -> Self:
         processes = multiprocessing.get_context("spawn")  # this process may have threads
@@ -72,9 +73,8 @@ class Pace:
     def rounds(self, measure: Callable[[], Measured], *, wanted: int, most: int) -> list[Round[Measured]]:
         """Measure until it was done ``wanted`` times while the core was ours, or ``most`` times in all."""
         done: list[Round[Measured]] = []
-        spells = iter(range(int(self.patience / SPELL)))
         while len(done) < most and len(self.ours(done)) < wanted:
-            for _ in spells:
+            for _ in self._spells:
                 if self.ours([self.during(lambda: time.sleep(SPELL))]):
                     break
             done.append(self.during(measure))
