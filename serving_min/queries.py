@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Length = TypeVar("Length", int, NDArray[np.int64])
 PADDING = -1
 STEPS = 16  # kernels take as many numbers at a time, so that more padding adds zeros at the end of a sum
 
@@ -70,6 +71,11 @@ class Queries:
     def lengths(self) -> NDArray[np.int64]:
         return self.offsets[1:] - self.offsets[:-1]
 
+    @cached_property
+    def longest(self) -> int:
+        """How many events the longest history has."""
+        return int(self.lengths.max(initial=0))
+
     @property
     def rows(self) -> NDArray[np.int64]:
         """The query that each of the N events belongs to, [N]."""
@@ -84,7 +90,7 @@ class Queries:
 
     def last(self, length: int) -> Queries:
         """The same queries with only their latest ``length`` events."""
-        if self.lengths.max(initial=0) <= length:
+        if self.longest <= length:
             return self
         keep = np.minimum(self.lengths, length)
         offsets = offsets_of(keep)
@@ -138,7 +144,7 @@ class Queries:
         -1; T is a multiple of 16, whatever else is asked at the same time. ``cells`` [N] int64: where each
         event is in ``places``, counted row by row. ``now`` [Q] int64, ``attributes`` [Q, A] int64.
         """
-        steps = np.arange(-(-int(self.lengths.max()) // STEPS) * STEPS)
+        steps = np.arange(padded(self.longest))
         real = steps < self.lengths[:, None]
         made: dict[str, Callable[[], NDArray[Any]]] = {
             "items": lambda: self.items.astype(np.int64),
@@ -150,6 +156,11 @@ class Queries:
             "attributes": lambda: self.attributes.astype(np.int64),
         }
         return {name: made[name]() for name in wanted if name in made}
+
+
+def padded(length: Length) -> Length:
+    """The next multiple of 16."""
+    return -(-length // STEPS) * STEPS
 
 
 def offsets_of(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
