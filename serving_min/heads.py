@@ -4,7 +4,6 @@ asks for. Whatever is in the least unusual is left to the parser."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 
 # none of those that change how long a request is, how it is answered, or what is sent on the connection afterwards
@@ -17,19 +16,16 @@ KEPT = 1_024  # heads
 
 
 class Head:
-    """The ``text`` in front of a body, of a request to a ``surface`` that has ``end`` bytes in all. Iterated, it gives
-    its headers, with names in small letters, as a parser would. ``request_id`` is what the client calls it."""
+    """The ``text`` in front of a body, of a request to a ``surface`` that has ``end`` bytes in all. Its ``headers`` are
+    as a parser would give them, with names in small letters; ``request_id`` is what the client calls it."""
 
-    __slots__ = ("end", "request_id", "surface", "text")
+    __slots__ = ("end", "headers", "request_id", "surface", "text")
 
     def __init__(self, surface: str, text: bytes, length: int) -> None:
         self.surface, self.text, self.end = surface, text, len(text) + length
-        self.request_id = next((value.decode("latin-1") for name, value in self if name == b"x-request-id"), "")
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        for line in self.text.split(b"\r\n")[1:-2]:
-            name, _, value = line.partition(b":")
-            yield name.lower(), value.strip()
+        parts = (line.partition(b":") for line in text.split(b"\r\n")[1:-2])
+        self.headers = [(name.lower(), value.strip()) for name, _, value in parts]
+        self.request_id = next((value.decode("latin-1") for name, value in self.headers if name == b"x-request-id"), "")
 
 
 def head_of(data: bytes) -> Head | None:

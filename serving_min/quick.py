@@ -106,7 +106,7 @@ class Quick(HttpToolsProtocol):
             "method": "POST",
             "path": f"/v1/{head.surface}",
             "query_string": b"",
-            "headers": head,
+            "headers": head.headers,
             "route": self.route,
             REQUEST_ID: request_id,
         }
