@@ -49,13 +49,8 @@ class Ask(Struct, frozen=True, eq=False):
     @property
     def silence(self) -> Fallback | None:
         """Why the retrievers have nothing to answer from, if so."""
-        of = []
-        for asked in self.surface.retrievers:
-            if asked.source not in (GIVEN, POPULAR, SEGMENT):
-                if self.histories[asked.of].items:
-                    return None
-                of.append(asked.of)
-        if not of:
+        of = [asked.of for asked in self.surface.retrievers if asked.source not in (GIVEN, POPULAR, SEGMENT)]
+        if not of or any(self.histories[name].items for name in of):
             return None
         if "history" in of:
             return self.histories["history"].silence
@@ -63,8 +58,7 @@ class Ask(Struct, frozen=True, eq=False):
 
     @property
     def unknown_items(self) -> list[str]:
-        history, item, cart = self.histories.values()
-        return [*dict.fromkeys(history.unknown_items + item.unknown_items + cart.unknown_items)]
+        return [*dict.fromkeys(item for history in self.histories.values() for item in history.unknown_items)]
 
 
 def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabulary, *, now: int, keep: bool) -> Ask:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_min.queries import STEPS, Queries, offsets_of, padded
+from serving_min.queries import Queries, offsets_of, padded
 
 PLACES = 1024  # histories × the longest one, encoded at once: what they need stays in the processor's cache
 RUN = 64_000  # looks of one event at another that take as long as a further run, with all that is done for it
@@ -27,11 +27,12 @@ VectorsOf = Callable[[NDArray[np.int32]], Numbers]
 
 def encoded(session: Any, inputs: Sequence[str], queries: Queries, vectors_of: VectorsOf) -> Numbers:
     """Query vectors [Q, D] of at least one history, none of which is empty."""
-    n, width = len(queries), padded(queries.longest)
-    if n * width <= PLACES and (n - 1) * (width**2 - STEPS**2) <= RUN:  # however short the others are
+    if len(queries) == 1:
         return run_once(session, inputs, queries, vectors_of)
     longest_first = np.argsort(-queries.lengths, kind="stable")
     ends = _ends(queries.lengths[longest_first])
+    if len(ends) == 1:
+        return run_once(session, inputs, queries, vectors_of)
     ordered = queries.take(longest_first)
     parts = (ordered.part(start, end) for start, end in pairwise([0, *ends]))
     made = np.concatenate([run_once(session, inputs, part, vectors_of) for part in parts])

@@ -24,7 +24,7 @@ def probes(queries: Queries, max_history: int | None, limit: int = 32) -> dict[s
         "empty history": some.last(0),
         "one event": some.last(1),
         "repeated events": _repeated(some),
-        "over-long history": _longer_than(max_history or int(some.lengths.max()), some),
+        "over-long history": _longer_than(max_history or some.longest, some),
     }
 
 

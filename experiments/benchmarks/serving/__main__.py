@@ -179,10 +179,10 @@ def main() -> None:
             sys.stdout.write(json.dumps(report["bundles"][-1]) + "\n")
         if not given.no_peer:
             report["fastapi_torch_exact"] = of_peer(given.cache, given.seconds, pace)
-    of_ours = [each for each in report["bundles"] if each["items"] == PEER_ITEMS]
-    if of_ours and not given.no_peer:
-        theirs = report["fastapi_torch_exact"]["capacity"]["accepted_per_second"]
-        report["times_the_peer"] = round(of_ours[0]["capacity"]["accepted_per_second"] / max(1, theirs), 1)
+            ours = [each for each in report["bundles"] if each["items"] == PEER_ITEMS]
+            if ours:
+                theirs = report["fastapi_torch_exact"]["capacity"]["accepted_per_second"]
+                report["times_the_peer"] = round(ours[0]["capacity"]["accepted_per_second"] / max(1, theirs), 1)
     report["machine"]["stalls"].append(stalls())
     report["load_average_at_the_end"] = [round(share, 1) for share in os.getloadavg()]
     given.report.parent.mkdir(parents=True, exist_ok=True)

@@ -83,19 +83,19 @@ class Pace:
     def _middle(self) -> float:
         """Of the chores since it was last asked for."""
         self._pipe.send("tell")
-        taken: list[float] = self._pipe.recv()
+        taken: list[int] = self._pipe.recv()
         self.best = min(self.best, *taken)
-        return round(median(taken))
+        return median(taken)
 
 
 def _do_chores(core: int, pipe: Connection) -> None:
     """At least one between two words."""
     os.sched_setaffinity(0, {core})
-    taken: list[float] = []
+    taken: list[int] = []
     while True:
         began = time.thread_time()
         chore()
-        taken.append((time.thread_time() - began) * 1e6)
+        taken.append(round((time.thread_time() - began) * 1e6))
         if pipe.poll(PAUSE):
             if pipe.recv() == "stop":
                 return
