@@ -25,7 +25,7 @@ def create_app(shop: Shop) -> Starlette:
     groups = (storefront, about, metrics, users, events, recommend)  # the last takes any name under /v1
     return Starlette(
         routes=[route for group in groups for route in group.routes(shop)],
-        middleware=doors(shop.settings.doors, shop.gate, [shop.observation.ended]),
+        middleware=doors(shop.settings.doors, shop.gate, shop.observation.ended),
         exception_handlers=PROBLEMS,
         lifespan=lifespan,
     )

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from serving_min.guard import Gate, Guard
-from serving_min.wire import REQUEST_ID, Ended, RequestIds
+from serving_min.wire import REQUEST_ID, Ended, RequestIds, unheard
 
 Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
 ONE_HOUR = 3_600  # seconds that a browser may remember what an origin may do
@@ -25,8 +25,8 @@ class DoorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     audit: str | None = None
 
 
-def doors(settings: DoorSettings, gate: Gate | None, ended: list[Ended]) -> list[Middleware]:
-    """In the order in which a request meets them; ``ended`` as ``RequestIds`` tells them."""
+def doors(settings: DoorSettings, gate: Gate | None, ended: Ended = unheard) -> list[Middleware]:
+    """In the order in which a request meets them; ``ended`` as ``RequestIds`` tells it."""
     passed = [Middleware(RequestIds, ended=ended)]
     if settings.origins:
         passed.append(

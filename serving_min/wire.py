@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
 from random import getrandbits
 from typing import cast
@@ -140,14 +140,18 @@ PROBLEMS: dict[type[Exception] | int, ExceptionHandler] = {
 }
 
 
+def unheard(scope: Scope, status: int, began: float) -> None:
+    """Nobody wants to know that a request has ended."""
+
+
 class RequestIds:
     """Middleware: each response carries the request's ``X-Request-Id``, or a new one, and pages say what they may do.
 
-    ``asking`` is the request's scope within whatever it awaits. Each of ``ended`` is told the scope, the status and
-    when the request began, as ``time.monotonic``.
+    ``asking`` is the request's scope within whatever it awaits. ``ended`` is told the scope, the status and when the
+    request began, as ``time.monotonic``.
     """
 
-    def __init__(self, app: ASGIApp, ended: Sequence[Ended] = ()) -> None:
+    def __init__(self, app: ASGIApp, ended: Ended = unheard) -> None:
         self.app, self.ended = app, ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,13 +169,11 @@ class RequestIds:
                 headers[REQUEST_ID] = scope[REQUEST_ID]
                 if headers.get("content-type", "").startswith("text/html"):
                     headers.update(PAGE)
-                for tell in self.ended:
-                    tell(scope, message["status"], began)
+                self.ended(scope, message["status"], began)
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
-            for tell in self.ended:
-                tell(scope, 500, began)
+            self.ended(scope, 500, began)
             raise

@@ -21,7 +21,7 @@ def create_admin_app(shop: Shop, *, guarded: bool = True) -> Starlette:
     nobody but the supervisor of this process can reach it."""
     return Starlette(
         routes=routes(shop),
-        middleware=doors(shop.settings.doors, shop.gate if guarded else None, [shop.observation.ended]),
+        middleware=doors(shop.settings.doors, shop.gate if guarded else None, shop.observation.ended),
         exception_handlers={**PROBLEMS, BundleError: _on_refused, ReleaseError: _on_refused},
     )
 

@@ -79,7 +79,7 @@ class Forwarder:
         methods = ["GET", "POST", "PUT", "DELETE"]
         return Starlette(
             routes=[Route("/{path:path}", ask, methods=methods)],
-            middleware=doors(settings, Gate.read(settings.keys), []),
+            middleware=doors(settings, Gate.read(settings.keys)),
             exception_handlers=PROBLEMS,
         )
 

@@ -41,7 +41,7 @@ def written() -> Iterator[Lines]:
     logger.setLevel(logging.NOTSET)
 
 
-def client(*ended: AccessLog) -> TestClient:
+def client(log: AccessLog) -> TestClient:
     async def about(request: Request) -> Response:
         logging.getLogger("serving_min.routes").warning("about %s", "this")
         if request.path_params["user"] == "bug":
@@ -50,7 +50,7 @@ def client(*ended: AccessLog) -> TestClient:
 
     app = Starlette(
         routes=[Route("/v1/users/{user}", about)],
-        middleware=[Middleware(RequestIds, ended=[log.ended for log in ended])],
+        middleware=[Middleware(RequestIds, ended=log.ended)],
         exception_handlers=PROBLEMS,
     )
     return TestClient(app, raise_server_exceptions=False)

@@ -58,7 +58,7 @@ def ideal_latencies(stalls: Sequence[Stall], arrivals: np.ndarray, service: floa
 
 def main() -> None:
     seconds = float(sys.argv[1])
-    other = multiprocessing.Process(target=watched, args=(CLIENT_CORE, seconds))
+    other = multiprocessing.get_context("spawn").Process(target=watched, args=(CLIENT_CORE, seconds))
     other.start()
     stalls = watched(SERVER_CORE, seconds)
     other.join()
