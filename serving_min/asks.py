@@ -21,12 +21,14 @@ MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category t
 
 class Asked(Struct, frozen=True):
     """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun;
-    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade."""
+    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade. Up to ``depth`` candidates
+    are told of, where more were scored than are wanted."""
 
     request: Request
     surface: str
     until: float | None = None
     dismissed: Mapping[str, float] = {}
+    depth: int = 0
 
 
 class Ask(Struct, frozen=True, eq=False):

@@ -15,12 +15,19 @@ FEW = 100  # one item of so many allowed: to look for each of them is quicker th
 
 class Bounds(Struct, frozen=True):
     """At most ``k`` items, none of ``barred`` (distinct item codes, in any order), all of them ``allowed`` [I] and
-    ``among`` the item codes given, which ascend (None: any)."""
+    ``among`` the item codes given, which ascend (None: any). The first ``needed`` of them must be the best (0: all):
+    what was found beside them is welcome, but not looked for."""
 
     k: int
     barred: Codes
     allowed: NDArray[np.bool_] | None = None
     among: Codes | None = None
+    needed: int = 0
+
+    @property
+    def sure(self) -> int:
+        """How many must be the best, if there are so many."""
+        return self.needed or self.k
 
     def within(self, codes: Codes) -> NDArray[np.bool_]:
         """Which of ``codes``, which ascend, are inside the bounds."""

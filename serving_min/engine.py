@@ -155,6 +155,8 @@ class Engine:
         look = self.rerankers[asked.surface].asks(ask.bounds, now)
         if asked.dismissed:
             look = replace(look, k=max(look.k, surface.rules.depth))
+        if asked.depth > look.k:
+            look = replace(look, k=asked.depth, needed=look.k)
         return ask if look is ask.look else replace(ask, look=look)
 
     def _made(self, ask: Ask, findings: Findings) -> Made:
@@ -209,7 +211,8 @@ class Engine:
         best, reasons = joined(ask.surface, findings.lists, bounds.k)
         if best.items[0, -1] != NOTHING:
             return Found(best.items[0], best.scores[0], best.filled[0], reasons)
-        best, reasons = self.fallbacks.filled(ask, bounds, best, reasons)
+        if best.present(0) < bounds.sure:
+            best, reasons = self.fallbacks.filled(ask, bounds, best, reasons)
         return Found.of(best, 0, reasons)
 
 

@@ -80,4 +80,5 @@ def _within(ask: Ask) -> Bounds:
     """One list is taken as it is; several are joined from the surface's depth."""
     if len(ask.surface.retrievers) == 1:
         return ask.look
-    return replace(ask.look, k=max(ask.look.k, ask.surface.depth))
+    depth = ask.surface.depth
+    return replace(ask.look, k=max(ask.look.k, depth), needed=max(ask.look.sure, depth))

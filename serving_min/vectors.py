@@ -18,7 +18,7 @@ from serving_min.item_vectors import ItemVectors
 from serving_min.laps import lap
 from serving_min.opinions import CODE_BITS
 from serving_min.queries import Queries
-from serving_min.rerank import TopK, speaks
+from serving_min.rerank import NOTHING, TopK, speaks
 
 EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the quickest way
 MOST_FETCHED = 1 << 14  # neighbours asked of the index for one list; beyond that, exact scoring
@@ -117,7 +117,7 @@ class Vectors:
             left = self._left(bounds.allowed)
             if left <= EXACT_BELOW:
                 return 0
-        wanted = depth(bounds.k, len(bounds.barred), self.widening, left / len(self.codes))
+        wanted = depth(bounds.sure, len(bounds.barred), self.widening, left / len(self.codes))
         return wanted if wanted <= min(MOST_FETCHED, len(self.codes)) else 0
 
     def _left(self, allowed: NDArray[np.bool_]) -> int:
@@ -149,10 +149,13 @@ class Vectors:
         np.putmask(scores, missing, -np.inf)
         np.putmask(scores, _barred(codes, bounds), -np.inf)
         sizes = [bound.k for bound in bounds]
+        sure = [bound.sure for bound in bounds]
         codes, scores = best_first(codes, scores, max(sizes))
+        if sizes != sure:
+            np.putmask(codes, scores == -np.inf, NOTHING)
         filled = np.zeros(codes.shape, np.bool_)
         lists: list[TopK | None] = []
-        lasts = scores.take(starts * scores.shape[1] + sizes - 1).tolist()
+        lasts = scores.take(starts * scores.shape[1] + sure - 1).tolist()
         for row, (k, edge, last) in enumerate(zip(sizes, edges.tolist(), lasts, strict=True)):
             one = slice(row, row + 1)
             # what ties with the last one fetched may have lost to a higher code: then all are scored

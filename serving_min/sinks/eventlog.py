@@ -25,7 +25,8 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ``librdkafka`` are settings of the Kafka client by its own names, such as security.protocol.
 
     A segment is finished after ``size`` bytes or ``seconds`` seconds. At most ``waiting`` lines queue, and what was
-    written is safe after ``sync`` seconds.
+    written is safe after ``sync`` seconds. The line of an answer has up to ``candidates`` items with their scores, or
+    those that the list was made from if they are more.
     """
 
     folder: str | None = None
@@ -38,6 +39,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     librdkafka: dict[str, str | int] = {}
     waiting: Positive = 50_000
     sync: Seconds = 1.0
+    candidates: Annotated[int, Meta(ge=0, le=1_000)] = 50
 
     def open(self) -> EventLog:
         """Raises StartError when a folder cannot be written to, a URL or a server's name is none, or a package is
@@ -59,7 +61,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
             targets.append(Kafka(self.kafka, prefix=self.prefix, settings=self.librdkafka))
         sink = EventSink(targets, waiting=self.waiting, sync_seconds=self.sync) if targets else None
-        return EventLog(sink, upload, personal)
+        return EventLog(sink, upload, personal, self.candidates if targets else 0)
 
 
 class Removed(Struct, frozen=True):
@@ -70,12 +72,17 @@ class Removed(Struct, frozen=True):
 
 
 class EventLog:
-    """The log as the rest of the server sees it: somewhere to write to, which may be nowhere."""
+    """The log as the rest of the server sees it: somewhere to write to, which may be nowhere. Up to ``candidates``
+    of an answer are wanted in its line."""
 
     def __init__(
-        self, sink: EventSink | None = None, upload: Upload | None = None, personal: Personal | None = None
+        self,
+        sink: EventSink | None = None,
+        upload: Upload | None = None,
+        personal: Personal | None = None,
+        candidates: int = 0,
     ) -> None:
-        self.sink, self.upload, self.personal = sink, upload, personal
+        self.sink, self.upload, self.personal, self.candidates = sink, upload, personal, candidates
 
     @property
     def wanted(self) -> bool:
