@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated, Literal, get_args
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct, ValidationError
+from msgspec.json import Decoder
 
 from serving_min.messages import EpochSeconds, UserId
 
@@ -36,12 +38,42 @@ class Batch(Struct, frozen=True, forbid_unknown_fields=True):
     events: Annotated[list[Reported], Meta(max_length=MOST_REPORTED)]
 
 
-class Receipt(Struct, frozen=True):
-    """What became of a batch: ``accepted + duplicates`` are its events.
+class Receipt(Struct, frozen=True, omit_defaults=True):
+    """What became of a batch: ``accepted + duplicates + rejected`` are its events.
 
-    Those of ``unknown_items`` are kept and logged too: another bundle may know them.
+    Those of ``unknown_items`` are kept and logged too: another bundle may know them. What is ``rejected`` is no event,
+    and ``error`` says what is wrong with the first; a beacon that nobody listens to must not lose the others with it.
     """
 
     accepted: int
     duplicates: int
     unknown_items: int
+    rejected: int = 0
+    error: str = ""
+
+
+class _Sent(Struct, frozen=True, forbid_unknown_fields=True):
+    events: Annotated[list[Raw], Meta(max_length=MOST_REPORTED)]
+
+
+_batch, _sent, _reported = Decoder(Batch).decode, Decoder(_Sent).decode, Decoder(Reported).decode
+
+
+def read_batch(body: bytes) -> tuple[Batch, int, str]:
+    """The events of a body, how many more there were that are none, and what is wrong with the first of those.
+
+    Raises msgspec.DecodeError for a body that is no batch, or has no event in it that is one.
+    """
+    try:
+        return _batch(body), 0, ""
+    except ValidationError as error:
+        why = str(error)
+        if why.endswith(".event`"):
+            why += f"; use {', '.join(get_args(Kind))}"
+        sent, events = _sent(body).events, []
+        for one in sent:
+            with suppress(ValidationError):
+                events.append(_reported(one))
+        if not events:
+            raise ValidationError(why) from error
+        return Batch(events), len(sent) - len(events), why

@@ -94,6 +94,7 @@ class Observation:
         """Visitors did something."""
         self.meters.events.add("accepted", by=receipt.accepted)
         self.meters.events.add("duplicate", by=receipt.duplicates)
+        self.meters.events.add("rejected", by=receipt.rejected)
 
     def _compare(self, served: Served, engine: Engine) -> None:
         reference = engine.bundle.drift

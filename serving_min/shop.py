@@ -75,7 +75,7 @@ class Shop:
     async def answer(self, surface: str, request: Request) -> Given:
         """Its ``body`` is the JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
         began = self.timer()
-        asked = Asked(request, surface, began + self.settings.deadline)
+        asked = Asked(request, surface, began + self.settings.deadline, depth=self.visitors.log.candidates)
         with self.fleet.chosen(request, surface) as deployment:
             deployment.engine.check(asked)
             if request.user_id is not None:
@@ -90,9 +90,10 @@ class Shop:
         self.observation.given(given.answer, asked.request, outcome, self.timer() - began)
         return given
 
-    async def report(self, batch: Batch) -> Receipt:
-        """Take in what visitors did."""
+    async def report(self, batch: Batch, rejected: int = 0, error: str = "") -> Receipt:
+        """Take in what visitors did; the rest of what was sent was ``rejected``."""
         receipt = await self.visitors.report(batch, self.engine.bundle.items.codes)
+        receipt = replace(receipt, rejected=rejected, error=error)
         self.observation.reported(receipt)
         return receipt
 

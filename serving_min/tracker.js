@@ -1,5 +1,5 @@
-/* What visitors see and click (docs/sessions.md). Notes nothing before consent, or where the browser says Do Not
-   Track or Global Privacy Control. */
+/* What visitors see and click (docs/sessions.md): nothing before consent, nor against Do Not Track or Global Privacy
+   Control. */
 ((w, d, n) => {
   const me = d.currentScript.dataset, url = me.endpoint || new URL("/v1/events", d.currentScript.src);
   const refused = n.doNotTrack === "1" || n.globalPrivacyControl;
@@ -12,7 +12,7 @@
   const note = (event, item, more) => {
     if (refused || !agreed || !me.user || queue.length > 499) return;
     const id = Array.from(crypto.getRandomValues(new Uint32Array(4)), String).join("-");
-    queue.push({ id, user: me.user, item, event, time: Date.now() / 1e3 | 0, ...more });
+    queue.push({ id, user: me.user, item: item + "", event, time: Date.now() / 1e3 | 0, ...more });
     timer = timer || setTimeout(send, 2e3);
   };
   const noteElement = (event, { dataset: at }) =>

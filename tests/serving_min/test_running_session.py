@@ -119,7 +119,10 @@ def test_events_that_a_beacon_or_nobody_would_send(bundles: dict[str, Path]) -> 
         assert beacon.json() == {"accepted": 1, "duplicates": 0, "unknown_items": 0}
         for bad, says in [
             ({"events": [event("", "A")]}, "at `$.events[0].id`"),
-            ({"events": [event("1", "A", "like")]}, "Invalid enum value 'like' - at `$.events[0].event`"),
+            (
+                {"events": [event("1", "A", "like")]},
+                "'like' - at `$.events[0].event`; use view, click, cart, purchase, dismiss, impression",
+            ),
             ({"events": [event("1", "A", time=NOW * 1000)]}, "at `$.events[0].time`"),
             ({"events": [event("1", "A", position=0)]}, "at `$.events[0].position`"),
             ({"events": [event("1", "A", color="red")]}, "unknown field `color`"),
@@ -133,6 +136,22 @@ def test_events_that_a_beacon_or_nobody_would_send(bundles: dict[str, Path]) -> 
         assert "max-age" in script.headers["cache-control"]
 
     asking(scenario, bundles["static"])
+
+
+def test_what_is_no_event_does_not_take_the_others_with_it(bundles: dict[str, Path]) -> None:
+    async def scenario(client: Client) -> None:
+        no_text, no_kind = {**event("2", "A"), "item": 12345}, event("3", "B", "like")
+        assert await report(client, event("1", "A"), no_text, no_kind) == {
+            "accepted": 1,
+            "duplicates": 0,
+            "unknown_items": 0,
+            "rejected": 2,
+            "error": "Expected `str`, got `int` - at `$.events[1].item`",
+        }
+        assert await shown(client) == "BCD"
+        assert 'recsys_events_total{outcome="rejected"} 2' in (await client.get("/metrics")).text
+
+    asking(scenario, bundles["vector"])
 
 
 def test_every_answer_is_logged_with_candidates_and_propensities(bundles: dict[str, Path], tmp_path: Path) -> None:
@@ -166,6 +185,18 @@ def test_every_answer_is_logged_with_candidates_and_propensities(bundles: dict[s
     ]
     assert [candidate["item"] for candidate in first["candidates"]][:2] == ["B", "C"]
     assert (second["request_id"], second["surface"], second["user"]) == ("r2", "similar", "")
+    scored = [(candidate["item"], candidate["score"]) for candidate in second["candidates"]]
+    assert len(second["shown"]) == 1 < len(scored), "what was not shown is what a policy is compared by"
+    assert scored[0] == (second["shown"][0]["item"], pytest.approx(second["shown"][0]["score"], abs=1e-5))
+
+
+def test_a_log_can_do_without_candidates_that_were_not_shown(bundles: dict[str, Path], tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        await client.get("/v1/similar/A?k=1")
+
+    asking(scenario, bundles["vector"], log={"folder": str(tmp_path), "candidates": 0})
+    (line,) = [json.loads(line) for path in finished(tmp_path) for line in path.read_text().splitlines()]
+    assert len(line["candidates"]) == 1
 
 
 def test_answers_go_on_while_redis_is_away(bundles: dict[str, Path], redis_server: RedisServer) -> None:
