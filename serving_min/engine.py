@@ -24,7 +24,6 @@ from serving_min.queries import Queries
 from serving_min.rerank import NOTHING, TopK, top_k
 from serving_min.rerank.exploration import seed_of
 from serving_min.rerank.facts import Facts
-from serving_min.rerank.fading import faded
 from serving_min.rerank.found import Found, Ranked
 from serving_min.rerank.reranker import Reranker
 from serving_min.retrieval import Findings, Retrieval
@@ -160,7 +159,7 @@ class Engine:
         return ask if look is ask.look else replace(ask, look=look)
 
     def _made(self, ask: Ask, findings: Findings) -> Made:
-        k, silence = ask.bounds.k, ask.silence
+        k, silence, failures = ask.bounds.k, ask.silence, [findings.failure]
         found = self._found(ask, ask.look, findings)
         silent: Fallback | None = None
         if self.bundle.model is not None and ask.surface.retrievers and (not len(found) or found.filled[0]):
@@ -169,8 +168,12 @@ class Engine:
         ranked = Ranked(found.codes[:k], found.scores[:k], found.filled[:k], [*found.reasons[:k]], CERTAIN[:k])
         if ask.asked.dismissed or not reranker.idle:
             codes = self.bundle.items.codes
-            known = {codes[item]: share for item, share in ask.asked.dismissed.items() if item in codes}
-            found = faded(found, known, reranker.facts)
+
+            def more(bounds: Bounds) -> Found:
+                again = self.retrieval.find([replace(ask, look=bounds)])[0]
+                failures.append(again.failure)
+                return self._found(ask, bounds, again)
+
             ranked = reranker.rank(
                 found,
                 ask.look,
@@ -178,9 +181,10 @@ class Engine:
                 now=ask.now,
                 seed=seed_of(ask.request.request_id or ""),
                 history=np.array(ask.histories["history"].items, np.int32),
-                more=lambda bounds: self._again(ask, bounds),
+                dismissed={codes[item]: share for item, share in ask.asked.dismissed.items() if item in codes},
+                more=more,
             )
-        return Made(ask, found, ranked, findings.failure or silence or silent)
+        return Made(ask, found, ranked, next(filter(None, [*failures, silence, silent]), None))
 
     def _served(self, made: Made, scores: list[float]) -> Served:
         """``scores`` are the list's, as they are to be shown."""
@@ -201,10 +205,6 @@ class Engine:
             unknown_events=ask.histories["history"].unknown_events,
         )
         return Served(answer, ask, made.found, made.ranked)
-
-    def _again(self, ask: Ask, bounds: Bounds) -> Found:
-        """What one more look finds within other bounds."""
-        return self._found(ask, bounds, self.retrieval.find([replace(ask, look=bounds)])[0])
 
     def _found(self, ask: Ask, bounds: Bounds, findings: Findings) -> Found:
         """The retrievers' lists as one, best first, and the fallbacks behind."""

@@ -22,6 +22,7 @@ from serving_min.texts import Texts, UnmappedTexts, one_piece, valid
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
 NO_FILTERS = Filters()
 MOST_DESCRIBED = 100_000  # items whose description is kept at hand
+BAR = "|"  # between the categories of an item that has several
 ALWAYS = -(1 << 63)  # available since ever
 COLUMNS = {
     "item_id": pa.string(),
@@ -51,9 +52,22 @@ class Labels:
 
     def among(self, wanted: list[str]) -> NDArray[np.bool_]:
         """Which items carry one of the wanted labels, [I]."""
+        return self.labelled([code for name in wanted for code in self.with_part.get(name, ())])
+
+    def labelled(self, wanted: list[int]) -> NDArray[np.bool_]:
+        """The same for their codes."""
         chosen = np.zeros(len(self.names) + 1, np.bool_)  # the last place is for code -1
-        chosen[[self.position[name] for name in wanted if name in self.position]] = True
+        chosen[wanted] = True
         return chosen[self.codes]
+
+    @cached_property
+    def with_part(self) -> dict[str, list[int]]:
+        """The codes of labels by what they name: "a|b" is a and b, and "a|b"."""
+        codes: dict[str, list[int]] = {}
+        for code, name in enumerate(self.names):
+            for part in {name, *map(str.strip, name.split(BAR))}:
+                codes.setdefault(part, []).append(code)
+        return codes
 
     @cached_property
     def position(self) -> dict[str, int]:

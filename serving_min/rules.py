@@ -17,12 +17,15 @@ from serving_min.messages import Filters
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
 DAY = 86_400  # seconds
+MOST = 1e6  # times a score, or the distance of scores
+DEEPEST = 10_000  # candidates of one list that rules look at
 FIRST, LAST = date.min.toordinal(), date.max.toordinal()
 EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Caps(Struct, frozen=True, forbid_unknown_fields=True):
-    """At most so many items of one category or brand in a list. An unknown one has no cap."""
+    """At most so many items of one category or brand in a list. An unknown one has no cap; several at once, "a|b", are
+    one of their own."""
 
     category: Positive | None = None
     brand: Positive | None = None
@@ -65,8 +68,8 @@ class Boost(Period, frozen=True, forbid_unknown_fields=True, kw_only=True):
     item: str | None = None
     category: str | None = None
     brand: str | None = None
-    factor: Annotated[float, Meta(gt=0)] = 1.0
-    add: float = 0.0
+    factor: Annotated[float, Meta(gt=0, le=MOST)] = 1.0
+    add: Annotated[float, Meta(ge=-MOST, le=MOST)] = 0.0
 
     def __post_init__(self) -> None:
         Period.__post_init__(self)
@@ -79,8 +82,8 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True):
     """What the shop earns and has: an item gains up to so much of the distance between the best and the worst score,
     in proportion to its margin, or to the logarithm of 1 + its stock, among those found. Unknown gains nothing."""
 
-    margin: Annotated[float, Meta(ge=0)] = 0.0
-    stock: Annotated[float, Meta(ge=0)] = 0.0
+    margin: Annotated[float, Meta(ge=0, le=MOST)] = 0.0
+    stock: Annotated[float, Meta(ge=0, le=MOST)] = 0.0
 
 
 class Exploration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +129,7 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
     caps: Caps = Caps()
     pins: tuple[Pin, ...] = ()
     exploration: Exploration | None = None
-    depth: Positive = 100
+    depth: Annotated[int, Meta(ge=1, le=DEEPEST)] = 100
 
     def __post_init__(self) -> None:
         for one, other in combinations(self.pins, 2):

@@ -108,8 +108,9 @@ def _line(event: Reported, user: str, now: int) -> EventLine:
 
 
 def _answer_line(served: Served, ids: Texts) -> AnswerLine:
-    answer, ask = served.answer, served.ask
-    places = zip(answer.items, served.ranked.propensity.tolist(), strict=False)  # unknown items have none
+    answer, ask, ranked = served.answer, served.ask, served.ranked
+    drawn = zip(ranked.codes.tolist(), ranked.propensity.tolist(), strict=True)
+    chances = {ids.at(code): chance for code, chance in drawn}
     found = zip(served.found.codes.tolist(), served.found.scores.tolist(), strict=True)
     return AnswerLine(
         request_id=answer.request_id,
@@ -119,7 +120,10 @@ def _answer_line(served: Served, ids: Texts) -> AnswerLine:
         version=answer.model_version,
         now=ask.now,
         history=len(ask.histories["history"].items),
-        shown=[Shown(item.id, at, item.score, chance, item.reason) for at, (item, chance) in enumerate(places, 1)],
+        shown=[  # no lot was drawn of items that the bundle does not know
+            Shown(item.id, at, item.score, chances.get(item.id, 1.0), item.reason)
+            for at, item in enumerate(answer.items, 1)
+        ],
         candidates=[Candidate(ids.at(code), round(score, 6)) for code, score in found],
         fallback=answer.fallback,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds
 from serving_min.rerank.facts import Facts
+from serving_min.rerank.fading import disliked
 from serving_min.rerank.found import Codes
 from serving_min.rules import DAY, Exploration
 
@@ -25,7 +26,7 @@ class Explorer:
     """Knows which items are new, and puts some into lists that have too few."""
 
     def __init__(self, rule: Exploration, facts: Facts, caps: Mapping[str, int]) -> None:
-        self.rule = rule
+        self.rule, self.facts = rule, facts
         self.caps = [(getattr(facts.items, column).codes, most) for column, most in caps.items()]
         below = rule.popularity_below
         never = np.zeros(0, np.int32)
@@ -48,12 +49,13 @@ class Explorer:
         return np.union1d(known, young) if len(known) else young
 
     def explore(
-        self, codes: list[int], kept: Sequence[int], bounds: Bounds, now: int, seed: int
+        self, codes: list[int], kept: Sequence[int], bounds: Bounds, now: int, seed: int, dismissed: Mapping[int, float]
     ) -> dict[int, tuple[int, float]]:
-        """Which items go to which places of the list ``codes`` instead of what is there, with their propensities.
+        """Which items go to which places of the list ``codes``, with their propensities.
 
-        New items take the lowest places that hold neither a new item nor one of ``kept``, the lowest first. Each
-        is drawn evenly from the new items within the bounds that are not in the list and that the caps have room for.
+        New items take the places that are empty, the first one first, then the lowest that hold neither a new item nor
+        one of ``kept``, the lowest first. Each is drawn evenly from the new items within the bounds that are not in the
+        list, that the caps have room for, and that nothing ``dismissed`` is much like.
         """
         pool = self.new(now)
         if not len(pool):
@@ -66,10 +68,12 @@ class Explorer:
         fixed = {*kept, *already}
         barred = np.array([*bounds.barred.tolist(), *codes], np.int32)
         pool = pool[replace(bounds, barred=barred).within(pool)]
+        pool = pool[~disliked(pool, dismissed, self.facts)]
         drawn: dict[int, tuple[int, float]] = {}
         rng = np.random.default_rng(seed)
         held = list(codes)
-        places = [place for place in reversed(range(len(codes))) if codes[place] not in fixed]
+        places = [*range(len(codes), bounds.k)]
+        places += [place for place in reversed(range(len(codes))) if codes[place] not in fixed]
         for place in places[:needed]:
             others = np.array(held[:place] + held[place + 1 :], np.int32)
             free = pool[self._has_room(pool, others)] if self.caps else pool
@@ -77,7 +81,7 @@ class Explorer:
                 break
             item = int(free[rng.integers(len(free))])
             drawn[place] = (item, 1 / len(free))
-            held[place] = item
+            held[place : place + 1] = [item]
             pool = pool[pool != item]
         return drawn
 

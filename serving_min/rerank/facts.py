@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.composite import Composite
-from serving_min.items import Items, Labels
+from serving_min.items import BAR, Items, Labels
 from serving_min.queries import offsets_of
 from serving_min.rerank.found import Codes
 from serving_min.vectors import Vectors
 
 if TYPE_CHECKING:
     from serving_min.bundle import Bundle
-
-BAR = "|"  # between the categories of an item that has several
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from serving_min.rerank.found import Codes, Found
 from serving_min.rerank.variety import Similarity
 
 NEAR = 0.9  # the cosine of two items that are nearly the same
+MUCH = 0.5  # of what the user dismissed is in an item: it is not drawn by lot
+MANY = 10_000  # items: to compare so many with what was dismissed would hold up others
 IN_COMMON = 0.6  # where there are no vectors: of the words of two titles of one category
 WORD = re.compile(r"\w+")
 
@@ -30,6 +32,15 @@ def faded(found: Found, dismissed: Mapping[int, float], facts: Facts) -> Found:
     for tier in found.tiers():
         scores[tier] -= loss[tier] * (scores[tier].max() - scores[tier].min() or 1.0)
     return replace(found, scores=scores.astype(np.float32))
+
+
+def disliked(codes: Codes, dismissed: Mapping[int, float], facts: Facts) -> NDArray[np.bool_]:
+    """Which of n items are what the user ``dismissed`` lately, or, unless they are very many, nearly the same, [n]."""
+    lately = {code: strength for code, strength in dismissed.items() if strength >= MUCH}
+    if not lately or len(codes) > MANY:
+        return np.isin(codes, [*lately])
+    alike = _likeness(codes, np.array([*lately], np.int32), facts) * np.array([*lately.values()])
+    return np.asarray(alike.max(axis=1, initial=0) >= MUCH, np.bool_)
 
 
 def _likeness(codes: Codes, others: Codes, facts: Facts) -> NDArray[np.float64]:

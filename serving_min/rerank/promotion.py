@@ -79,7 +79,7 @@ def _lift(labels: Labels, column: str, boosts: list[Boost]) -> Lift:
     factor, add = np.ones(len(labels.names) + 1), np.zeros(len(labels.names) + 1)
     for boost in boosts:
         name = getattr(boost, column)
-        if name is not None and (place := labels.position.get(name)) is not None:
+        for place in labels.with_part.get(name, ()) if name is not None else ():
             factor[place] *= boost.factor
             add[place] += boost.add
     return Lift(labels.codes, factor, add)

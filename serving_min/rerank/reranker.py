@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from msgspec.structs import replace
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds
 from serving_min.items import Labels
-from serving_min.messages import Filters
 from serving_min.rerank.calibration import ToMix
 from serving_min.rerank.exploration import Explorer
 from serving_min.rerank.facts import Facts
+from serving_min.rerank.fading import faded
 from serving_min.rerank.fit import must_fit
 from serving_min.rerank.found import NEW, PINNED, Codes, Found, Mask, Ranked
 from serving_min.rerank.promotion import Promotion
@@ -22,6 +23,7 @@ from serving_min.rerank.variety import ByScore, Determinantal, MarginalRelevance
 from serving_min.rules import Calibrated, Mmr, Rules
 
 NOBODY: Codes = np.zeros(0, np.int32)
+NOTHING_DISMISSED: Mapping[int, float] = MappingProxyType({})
 DEEPER = 4  # times as many are fetched at each further look, so that there are few
 
 
@@ -65,16 +67,19 @@ class Reranker:
         now: int,
         seed: int = 0,
         history: Codes = NOBODY,
+        dismissed: Mapping[int, float] = NOTHING_DISMISSED,
         more: Callable[[Bounds], Found] | None = None,
     ) -> Ranked:
         """The list of k of what was ``found`` within ``asked`` bounds.
 
         ``more`` finds the best, and the fallback's, within narrower bounds; without it a cap may leave fewer than k.
-        ``history`` are the user's items, ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
+        ``history`` are the user's items, ``dismissed`` those that are to fade (by code: how strongly, from 0 to 1);
+        ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
         """
         pins, depth = self._pins(asked, k, now), asked.k
         while True:  # once more for each time that caps closed what was found
-            promoted = self._promotion.applied(found, now).with_pinned([*pins.values()])
+            shown = faded(found, dismissed, self.facts)
+            promoted = self._promotion.applied(shown, now).with_pinned([*pins.values()])
             order = promoted.order()
             codes = promoted.codes[order]
             rooms = {name: Room(labels.codes[codes], most) for name, (labels, most) in self._caps.items()}
@@ -85,12 +90,12 @@ class Reranker:
             if len(places) == k or more is None or not any(room.full for room in rooms.values()):
                 break
             depth = min(DEEPER * depth, len(self.facts.items))
-            grown = found.with_more(more(self._with_room(replace(asked, k=depth), rooms, now)))
+            grown = found.with_more(more(self._with_room(replace(asked, k=depth), rooms)))
             if len(grown) == len(found):
                 break
             found = grown
         chosen = promoted.taken(order[places])
-        return self._explored(chosen, [*pins.values()], replace(asked, k=k), now, seed)
+        return self._explored(chosen, [*pins.values()], replace(asked, k=k), now, seed, dismissed)
 
     def _pins(self, asked: Bounds, k: int, now: int) -> dict[int, int]:
         """Item codes by position: those of today that the list may hold."""
@@ -122,29 +127,34 @@ class Reranker:
             return MarginalRelevance(shares, similarity, variety.mix)
         return Determinantal(shares, similarity, variety.mix, k)
 
-    def _with_room(self, asked: Bounds, rooms: dict[str, Room], now: int) -> Bounds:
+    def _with_room(self, asked: Bounds, rooms: dict[str, Room]) -> Bounds:
         """Without the categories and brands that the list has enough of."""
-        items = self.facts.items
         for name, room in rooms.items():
-            names = self._caps[name][0].names
-            for label in room.full:
-                full = [names[label]]
-                others = Filters(not_category=full) if name == "category" else Filters(not_brand=full)
-                asked = _narrowed(asked, items.allowed(others, now))
+            asked = _narrowed(asked, ~self._caps[name][0].labelled(room.full))
         return asked
 
-    def _explored(self, chosen: Found, pinned: Sequence[int], bounds: Bounds, now: int, seed: int) -> Ranked:
+    def _explored(
+        self,
+        chosen: Found,
+        pinned: Sequence[int],
+        bounds: Bounds,
+        now: int,
+        seed: int,
+        dismissed: Mapping[int, float],
+    ) -> Ranked:
+        drawn: Mapping[int, tuple[int, float]] = {}
+        if self._explorer is not None:
+            drawn = self._explorer.explore(chosen.codes.tolist(), pinned, bounds, now, seed, dismissed)
+        chosen = chosen.with_pinned([code for place, (code, _) in sorted(drawn.items()) if place >= len(chosen)])
         codes, reasons, filled = chosen.codes.copy(), list(chosen.reasons), chosen.filled.copy()
-        scores, propensity = chosen.scores.copy(), np.ones(len(codes))
+        propensity = np.ones(len(codes))
         for code in pinned:
             for place in np.flatnonzero(codes == code).tolist():
                 reasons[place], filled[place] = PINNED, False
-        if self._explorer is not None:
-            drawn = self._explorer.explore(codes.tolist(), pinned, bounds, now, seed)
-            for place, (code, probability) in drawn.items():
-                codes[place], propensity[place] = code, probability
-                reasons[place], filled[place] = NEW, False
-        return Ranked(codes, scores, filled, reasons, propensity)
+        for place, (code, probability) in drawn.items():
+            codes[place], propensity[place] = code, probability
+            reasons[place], filled[place] = NEW, False
+        return Ranked(codes, chosen.scores.copy(), filled, reasons, propensity)
 
 
 def _narrowed(bounds: Bounds, allowed: Mask | None) -> Bounds:

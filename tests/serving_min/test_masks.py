@@ -54,6 +54,18 @@ def test_who_passes(filters: dict[str, Any], expected: list[int]) -> None:
     assert passing(**filters) == expected
 
 
+def test_a_category_with_bars_is_several() -> None:
+    films = items(4, category=["Drama", "Adult | Drama", "Comedy", None])
+    for filters, expected in [
+        (Filters(category=["Drama"]), [0, 1]),
+        (Filters(category=["Adult | Drama"]), [1]),
+        (Filters(not_category=["Adult"]), [0, 2, 3]),
+    ]:
+        mask = films.allowed(filters, NOW)
+        assert mask is not None
+        assert np.flatnonzero(mask).tolist() == expected
+
+
 def test_nothing_asked_is_no_mask() -> None:
     assert SHELF.allowed(Filters(), NOW) is None
 

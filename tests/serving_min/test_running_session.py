@@ -190,6 +190,20 @@ def test_every_answer_is_logged_with_candidates_and_propensities(bundles: dict[s
     assert scored[0] == (second["shown"][0]["item"], pytest.approx(second["shown"][0]["score"], abs=1e-5))
 
 
+def test_propensities_are_of_the_items_that_were_drawn(tmp_path: Path) -> None:
+    rules = {"exploration": {"share": 1.0, "popularity_below": 3.5}}  # A, C and E are little known
+    surface = {"retrievers": [{"source": "given"}], "needs": "items", "seen": "keep", "rules": rules}
+    bundle = write_bundle(tmp_path / "bundle", "vector", surfaces={"search": surface})
+
+    async def scenario(client: Client) -> None:
+        await client.post("/v1/search", json={"items": ["nobody knows", "B", "D", "A", "C", "E"], "k": 3})
+
+    asking(scenario, bundle, log={"folder": str(tmp_path / "log")})
+    (line,) = [json.loads(line) for path in finished(tmp_path / "log") for line in path.read_text().splitlines()]
+    places = [(place["reason"], place["propensity"]) for place in line["shown"]]
+    assert places == [("unknown", 1.0), ("new", 1.0), ("new", 0.5)], "C or E to D's place, the other to B's"
+
+
 def test_a_log_can_do_without_candidates_that_were_not_shown(bundles: dict[str, Path], tmp_path: Path) -> None:
     async def scenario(client: Client) -> None:
         await client.get("/v1/similar/A?k=1")

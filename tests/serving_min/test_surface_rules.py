@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from serving_min.asks import Asked
 from serving_min.bundle import Bundle
@@ -22,6 +23,7 @@ RULES: dict[str, dict[str, Any]] = {
     "boosted": {"boosts": [{"brand": "y", "factor": 10.0}]},
     "exploring": {"exploration": {"share": 1.0, "popularity_below": 3.5}},  # A, C and E are little known
     "grown-up": {"filters": {"not_category": ["blue"]}},
+    "capped": {"caps": {"category": 1}, "depth": 1},
 }
 
 
@@ -66,6 +68,16 @@ def test_what_is_drawn_follows_from_the_request_s_id(engine: Engine) -> None:
 def test_the_rules_filters_hold_besides_the_request_s(engine: Engine) -> None:
     assert set(ids(answer(engine, "grown-up", k=6))) == {"A", "B", "C"}
     assert ids(answer(engine, "grown-up", k=6, filters=Filters(category=["blue"]))) == []
+
+
+def test_a_further_look_that_comes_too_late_is_no_secret(engine: Engine) -> None:
+    times = iter([0.0, 1.0, 1.0, 1.0])
+    late = Engine(engine.bundle, timer=lambda: next(times))
+    asked = Asked(Request(history=["A"], k=2, now=NOW), "capped", until=0.5)
+    said = late.answer([asked])[0].answer
+    assert said.fallback == "the deadline has passed"
+    assert [item.reason for item in said.items] == ["model", "popular"]
+    assert engine.answer([replace(asked, until=None)])[0].answer.fallback is None
 
 
 def test_a_bundle_whose_rules_do_not_fit_its_items_is_refused(tmp_path: Path) -> None:

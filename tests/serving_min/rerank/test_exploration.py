@@ -58,6 +58,33 @@ def test_as_often_as_the_propensity_says() -> None:
     assert all(abs(count - 120) < 5 * np.sqrt(600 * 0.2 * 0.8) for count in drawn.values())
 
 
+def test_empty_places_are_filled_before_anything_gives_way() -> None:
+    reranker = Reranker(Rules(exploration=Exploration(share=0.5, days=5)), SHELF)
+    for size in (2, 3):
+        answer = reranker.rank(found(range(size)), Bounds(4, NOBODY), 4, now=NOW)
+        assert answer.codes[:2].tolist() == [0, 1]
+        assert answer.reasons == ["model"] * 2 + ["new"] * 2
+        assert set(answer.propensity[2:].tolist()) == {1 / 5, 1 / 4}
+    assert reranker.rank(found([]), Bounds(4, NOBODY), 4, now=NOW).reasons == ["new"] * 2
+
+
+def test_what_was_dismissed_is_not_drawn_nor_what_is_nearly_the_same() -> None:
+    vectors = [[1.0, 0.0]] * 8 + [[0.0, 1.0], [1.0, 1.0]]
+    shelf = facts(10, vectors=vectors, available_from=[0] * 6 + [NOW] * 4)
+    reranker = Reranker(Rules(exploration=Exploration(share=0.5, days=5)), shelf)
+
+    def drawn(dismissed: dict[int, float]) -> tuple[set[int], set[float]]:
+        lists = [
+            reranker.rank(found([0, 1]), Bounds(2, NOBODY), 2, now=NOW, seed=seed, dismissed=dismissed)
+            for seed in range(60)
+        ]
+        return {int(one.codes[1]) for one in lists}, {float(one.propensity[1]) for one in lists}
+
+    assert drawn({}) == ({6, 7, 8, 9}, {1 / 4})
+    assert drawn({6: 1.0}) == ({8, 9}, {1 / 2})
+    assert drawn({6: 0.4, 8: 0.9}) == ({6, 7, 9}, {1 / 3}), "after more than a week it may come again"
+
+
 def test_the_same_request_draws_the_same() -> None:
     rules = Rules(exploration=Exploration(share=0.5, days=9))
     one, two, three = (ranked(rules, seed_of(name)).codes.tolist() for name in ("a", "a", "b"))

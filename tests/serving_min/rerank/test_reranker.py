@@ -201,5 +201,18 @@ def test_rules_about_what_items_do_not_have_are_refused(rules: Rules, said: str)
 
 def test_nothing_found_is_an_empty_list() -> None:
     for variety in (None, Mmr(), Dpp(), Calibrated()):
-        reranker = Reranker(Rules(variety=variety, exploration=Exploration(share=1, days=2)), SHELF)
-        assert len(reranker.rank(found([]), Bounds(3, NOBODY), 3, now=NOW)) == 0
+        assert len(Reranker(Rules(variety=variety), SHELF).rank(found([]), Bounds(3, NOBODY), 3, now=NOW)) == 0
+
+
+def test_what_a_further_look_finds_fades_too() -> None:
+    shelf = facts(4, category=["a", "a", "b", "c"])
+    reranker = Reranker(Rules(caps=Caps(category=1), depth=2), shelf)
+
+    def best(bounds: Bounds) -> Found:
+        codes = np.flatnonzero(bounds.within(np.arange(4, dtype=np.int32)))[: bounds.k]
+        return found(codes.tolist(), (4.0 - codes).tolist())
+
+    asked = reranker.asks(Bounds(3, NOBODY), NOW)
+    ranked = reranker.rank(best(Bounds(2, NOBODY)), asked, 3, now=NOW, dismissed={2: 1.0}, more=best)
+    assert ranked.codes.tolist() == [0, 3, 2]
+    assert ranked.scores.tolist() == [4.0, 1.0, -1.0]
