@@ -72,18 +72,18 @@ class MarginalRelevance:
     """
 
     def __init__(self, shares: Values, similarity: Similarity, mix: float) -> None:
-        self.relevance = mix * shares
+        self.relevance = self.gains = mix * shares
         self.similarity = similarity
         self.mix = mix
         self.nearest: Values | None = None  # [n] similarity to the most similar item of the list
 
     def best(self, open: Mask) -> int:
-        gains = self.relevance if self.nearest is None else self.relevance - (1 - self.mix) * self.nearest
-        return int(np.where(open, gains[: len(open)], -np.inf).argmax())
+        return int(np.where(open, self.gains[: len(open)], -np.inf).argmax())
 
     def take(self, place: int) -> None:
         alike = self.similarity.to(place)
         self.nearest = alike if self.nearest is None else np.maximum(self.nearest, alike)
+        self.gains = self.relevance - (1 - self.mix) * self.nearest
 
 
 class Determinantal:
@@ -95,7 +95,7 @@ class Determinantal:
     """
 
     def __init__(self, shares: Values, similarity: Similarity, mix: float, k: int) -> None:
-        self.relevance = mix * shares
+        self.relevance = self.gains = mix * shares
         self.similarity = similarity
         self.mix = mix
         self.rest = np.ones(len(shares))  # of each candidate's variance, what the list leaves
@@ -103,8 +103,7 @@ class Determinantal:
         self.size = 0
 
     def best(self, open: Mask) -> int:
-        gains = self.relevance + (1 - self.mix) * np.log(np.maximum(self.rest, LEAST))
-        return int(np.where(open, gains[: len(open)], -np.inf).argmax())
+        return int(np.where(open, self.gains[: len(open)], -np.inf).argmax())
 
     def take(self, place: int) -> None:
         if self.size == len(self.rows) or self.rest[place] <= LEAST:
@@ -114,3 +113,4 @@ class Determinantal:
         self.rows[self.size] = row
         self.rest -= np.square(row)
         self.size += 1
+        self.gains = self.relevance + (1 - self.mix) * np.log(np.maximum(self.rest, LEAST))
