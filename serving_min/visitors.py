@@ -75,7 +75,7 @@ class Visitors:
     async def remember(self, request: Request, bundle: Bundle, surface: str) -> Remembered:
         """The request, with what the server saw of its user."""
         touches = [] if request.user_id is None else await self.touches(request.user_id)
-        keep = bundle.surfaces[surface].seen in ("keep", "only") or request.exclude_seen is False
+        keep = bundle.surfaces[surface].seen == "only" or bool(request.items) or request.exclude_seen is False
         kinds, known = bundle.manifest.history.events, bundle.items.codes
         now = int(self.clock()) if request.now is None else request.now
         return remember(request, touches, kinds=kinds, known=known, now=now, keep=keep)

@@ -82,6 +82,11 @@ def test_what_was_bought_leaves_even_where_repeats_are_welcome(tmp_path: Path) -
         assert await shown(client) == "BCD"
         assert "A" in await shown(client, exclude_seen=False)
         assert await shown(client, "rank", items=["C", "B", "A"]) == "ABC"
+        alike = await shown(client, "similar", item="B", user_id="bob")
+        assert "A" in alike
+        unwanted = alike.replace("A", "")[0]
+        await report(client, event("3", unwanted, "dismiss"))
+        assert not {"A", unwanted} & {*await shown(client, "similar", item="B")}, "on product pages too"
 
     asking(scenario, bundle)
 
