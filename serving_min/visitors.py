@@ -14,10 +14,12 @@ from serving_min.messages import Request
 from serving_min.pseudonyms import pseudonym
 from serving_min.sinks.eventlog import EventLog
 from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Shown
-from serving_min.state.memory import MemoryStore
+from serving_min.state.memory import Expiring, MemoryStore
 from serving_min.state.recall import Remembered, remember
-from serving_min.state.store import Arrival, StateStore, Touch
+from serving_min.state.store import WINDOW, Arrival, StateStore, Touch
 from serving_min.texts import Texts
+
+LOGGED = 100_000  # latest ids that are not logged again: 27 MB
 
 
 class Visitors:
@@ -34,6 +36,7 @@ class Visitors:
         self.store: StateStore = store or MemoryStore(clock=clock)
         self.log = log or EventLog()
         self.salt, self.clock = salt, clock
+        self._logged: Expiring[bool] = Expiring(LOGGED, WINDOW, clock)
 
     async def start(self) -> None:
         await self.store.start()
@@ -49,13 +52,18 @@ class Visitors:
         return pseudonym(user, self.salt)
 
     async def report(self, batch: Batch, known: Container[str]) -> Receipt:
-        """Take in events; ``known`` are the items of the bundle. Those that came before change nothing."""
+        """Take in events; ``known`` are the items of the bundle.
+
+        Those that came before change nothing, but are logged unless this process did so: who took them in may have died
+        before it had.
+        """
         now = int(self.clock())
         arrivals = [self._arrival(event, now) for event in batch.events]
         fresh = await self.store.add(arrivals)
         for event, arrival, new in zip(batch.events, arrivals, fresh, strict=True):
-            if new:
+            if self.log.wanted and (new or not self._logged.get(event.id)):
                 self.log.write(_line(event, arrival.user, now))
+                self._logged.put(event.id, True)
         return Receipt(
             accepted=sum(fresh),
             duplicates=len(fresh) - sum(fresh),

@@ -13,10 +13,12 @@ from serving_min.events import Batch, Receipt, Reported
 from serving_min.messages import Request
 from serving_min.sinks.eventlog import LogSettings
 from serving_min.sinks.segments import finished
+from serving_min.state.memory import MemoryStore
 from serving_min.state.recall import remember
 from serving_min.state.settings import StateSettings
 from serving_min.state.store import Touch
 from serving_min.visitors import Visitors
+from tests.serving_min.state.stores import arrival
 
 NOW = 1_700_000_000
 
@@ -54,6 +56,22 @@ def test_events_reach_the_state_and_the_log_once(tmp_path: Path) -> None:
     ]
     assert lines[0]["surface"] == "home"
     assert (lines[0]["request_id"], lines[0]["position"], lines[0]["received"]) == ("r1", 2, NOW)
+
+
+def test_what_a_process_kept_and_died_before_it_was_logged_is_logged_when_it_comes_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        shared = MemoryStore(clock=lambda: NOW)
+        await shared.add([arrival("1", "A"), arrival("2", "")])
+        visitors = Visitors(shared, LogSettings(folder=str(tmp_path)).open(), clock=lambda: NOW)
+        await visitors.start()
+        batch = Batch([Reported("1", "ann", "A", "view"), Reported("2", "ann", "B", "impression")])
+        for _ in range(2):
+            assert await visitors.report(batch, "AB") == Receipt(accepted=0, duplicates=2, unknown_items=0)
+        await visitors.stop()
+
+    asyncio.run(scenario())
+    (segment,) = finished(tmp_path)
+    assert [json.loads(line)["id"] for line in segment.read_text().splitlines()] == ["1", "2"]
 
 
 def test_with_a_salt_no_id_is_written_down(tmp_path: Path) -> None:
