@@ -47,7 +47,8 @@ class Expiring(Generic[Value]):
 
 
 class MemoryStore:
-    """The latest ``kept`` events of each user, at most ``events`` in all, and the ids of the latest ``ids`` events.
+    """The latest ``kept`` events of each user by their time, at most ``events`` in all, and the ids of the latest
+    ``ids`` events.
 
     A user goes ``ttl`` seconds after their last event; whoever was quiet for longest makes room. A million events take
     about 200 MB, a million ids of 36 letters 270 MB.
@@ -74,7 +75,7 @@ class MemoryStore:
         pass
 
     async def read(self, user: str) -> list[Touch]:
-        return in_order(self._users.get(user) or [])
+        return list(self._users.get(user) or [])
 
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:
         return [self._add(arrival) for arrival in arrivals]
@@ -90,6 +91,6 @@ class MemoryStore:
             return False
         self._ids.put(arrival.id, True)
         if arrival.touch is not None:
-            touches = [*(self._users.get(arrival.user) or []), arrival.touch]
+            touches = in_order([*(self._users.get(arrival.user) or []), arrival.touch])
             self._users.put(arrival.user, touches[-self.kept :])
         return True

@@ -15,17 +15,31 @@ from serving_min.state.store import KEPT, TTL, WINDOW, Arrival, Status, Touch, i
 LINE = 64  # bytes that an event may take on average; most take half of it
 LONGEST = 4_096  # that one event may take
 ADD = """
--- KEYS: (user, id) of each event; ARGV: bytes kept, ttl, window, then each event as a line, or nothing
+-- KEYS: (user, id) of each event; ARGV: events and bytes kept, ttl, window, then each event as a line, or nothing
+local kept, room = tonumber(ARGV[1]), tonumber(ARGV[2])
+local function latest(lines)  -- by time, which ends each line; more than there is room for
+  local found = {}
+  for line in string.gmatch(lines, '[^\\n]+\\n') do
+    found[#found + 1] = {line = line, time = tonumber(string.match(line, '.*,(%d+)')), place = #found}
+  end
+  table.sort(found, function(a, b) return a.time < b.time or a.time == b.time and a.place < b.place end)
+  local first, size = #found + 1, 0
+  repeat
+    first = first - 1
+    found[first] = found[first].line
+    size = size + #found[first]
+  until size > room or #found - first == kept
+  return table.concat(found, '', first + 1)
+end
 local fresh = {}
 for n = 1, #KEYS / 2 do
   local user, id = KEYS[2 * n - 1], KEYS[2 * n]
-  fresh[n] = redis.call('SET', id, '', 'NX', 'EX', ARGV[3]) and 1 or 0
-  if fresh[n] == 1 and ARGV[3 + n] ~= '' then
-    if redis.call('APPEND', user, ARGV[3 + n]) > 2 * ARGV[1] then
-      local latest = redis.call('GETRANGE', user, -ARGV[1], -1)
-      redis.call('SET', user, string.sub(latest, string.find(latest, '\\n', 1, true) + 1))
+  fresh[n] = redis.call('SET', id, '', 'NX', 'EX', ARGV[4]) and 1 or 0
+  if fresh[n] == 1 and ARGV[4 + n] ~= '' then
+    if redis.call('APPEND', user, ARGV[4 + n]) > 2 * room then
+      redis.call('SET', user, latest(redis.call('GET', user)))
     end
-    redis.call('EXPIRE', user, ARGV[2])
+    redis.call('EXPIRE', user, ARGV[3])
   end
 end
 return fresh
@@ -35,9 +49,9 @@ return fresh
 class RedisStore:
     """A string of JSON lines for each user, an empty key for each event id; both expire by themselves.
 
-    Of a user the latest ``kept`` events are read, as far as they fit into 64 bytes each. A batch is one script, so it
-    is written as a whole; that wants one Redis rather than a cluster. All who ask at a time share a round trip, since
-    the client takes longer over one than Redis does.
+    Of a user the latest ``kept`` events by their time are read, or as many as fit into 64 bytes each. A batch is one
+    script, so it is written as a whole; that wants one Redis rather than a cluster. All who ask at a time share a round
+    trip, since the client takes longer over one than Redis does.
 
     Nothing is tried twice here and no round trip takes longer than ``timeout`` seconds: TimeoutError or
     ``redis.RedisError`` is left to :class:`serving_min.state.resilient.ResilientStore`.
@@ -93,24 +107,20 @@ class RedisStore:
     async def _read(self, users: list[str]) -> list[list[Touch]]:
         async with asyncio.timeout(self.timeout):
             found = await self._redis.mget([self._user(user) for user in users])
-        return [in_order(self._touches(lines)) for lines in found]
+        return [self._touches(lines) for lines in found]
 
     async def _add(self, batches: list[Sequence[Arrival]]) -> list[list[bool]]:
         arrivals = [arrival for batch in batches for arrival in batch]
         keys = [key for each in arrivals for key in (self._user(each.user), f"{self.prefix}id:{each.id}")]
         lines = [b"" if each.touch is None else self._encode(each.touch) + b"\n" for each in arrivals]
         async with asyncio.timeout(self.timeout):
-            fresh = await self._script(keys, [self.room, self.ttl, self.window, *lines])
+            fresh = await self._script(keys, [self.kept, self.room, self.ttl, self.window, *lines])
         flags = iter(fresh)
         return [[next(flags) == 1 for _ in batch] for batch in batches]
 
     def _touches(self, lines: bytes | None) -> list[Touch]:
-        """The latest of a user's, in the order in which they came."""
-        if lines is None:
-            return []
-        if len(lines) > self.room:
-            lines = lines[-self.room :].partition(b"\n")[2]
-        return self._decode(lines)[-self.kept :]
+        """The latest of a user's."""
+        return [] if lines is None else in_order(self._decode(lines))[-self.kept :]
 
     def _user(self, user: str) -> str:
         return f"{self.prefix}user:{user}"

@@ -30,6 +30,13 @@ def test_the_latest_events_in_order_of_time() -> None:
     assert items(store, "bob") == ""
 
 
+def test_late_events_push_out_none_that_happened_after_them() -> None:
+    store = MemoryStore(kept=3)
+    asyncio.run(store.add([arrival("1", "A", 90), arrival("2", "B", 80)]))
+    asyncio.run(store.add([arrival(f"late {number}", "CDEF"[number], number) for number in range(4)]))
+    assert items(store) == "FBA"
+
+
 def test_an_event_counts_once() -> None:
     store = MemoryStore()
     assert asyncio.run(store.add([arrival("1", "A"), arrival("1", "A"), arrival("2", "A")])) == [True, False, True]

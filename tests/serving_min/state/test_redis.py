@@ -84,6 +84,34 @@ def test_a_long_history_is_cut_to_its_end(redis_server: RedisServer) -> None:
     asyncio.run(scenario())
 
 
+def test_late_events_push_out_none_that_happened_after_them(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            await store.add([arrival("latest", "A]\n,", 9_000, event="purchase"), arrival("same second", "B", 9_000)])
+            late = [arrival(str(number), f"item-{number}", 2_000 - number) for number in range(2_000)]
+            for start in range(0, 2_000, 100):
+                await store.add(late[start : start + 100])
+            expected = [*(each.touch.item for each in late[197::-1] if each.touch), "A]\n,", "B"]
+            assert [touch.item for touch in await store.read("ann")] == expected
+            assert await store._redis.strlen("recsys:user:ann") <= 2 * 200 * 64
+
+    asyncio.run(scenario())
+
+
+def test_of_long_ids_those_stay_that_there_is_room_for(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            names = [f"{number:090}" for number in range(500)]
+            for start in range(0, 500, 100):
+                await store.add([arrival(name, name, int(name)) for name in names[start : start + 100]])
+            found = [touch.item for touch in await store.read("ann")]
+            assert found == names[-len(found) :]
+            assert 100 < len(found) < 200
+            assert await store._redis.strlen("recsys:user:ann") <= 2 * 200 * 64
+
+    asyncio.run(scenario())
+
+
 def test_many_who_ask_at_once_share_few_connections(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with plain(redis_server) as store:
