@@ -35,6 +35,7 @@ class ResilientStore:
     def __init__(self, store: Remote, *, waiting: int = 100_000, breaker: Breaker | None = None) -> None:
         self.store, self.waiting, self.breaker = store, Waiting(waiting), breaker or Breaker()
         self._retrying: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()  # whoever holds it finds delayed events here or in the store, none on its way
 
     async def start(self) -> None:
         """A store that is away at the start may still come."""
@@ -74,9 +75,9 @@ class ResilientStore:
         return [self.waiting.put(arrival) for arrival in arrivals]
 
     async def forget(self, user: str) -> int:
-        delayed = self.waiting.drop(user)
         try:
-            return delayed + await self.store.forget(user)
+            async with self._writing:
+                return await self.store.forget(user) + self.waiting.drop(user)
         except self.store.failures as error:
             self._open(error)
             raise BusyError(f"the state store is away ({_said(error)}) and has forgotten nothing; ask again") from error
@@ -104,10 +105,12 @@ class ResilientStore:
 
     async def _write_delayed(self) -> int:
         written = 0
-        while batch := self.waiting.oldest(AT_ONCE):
-            await self.store.add(batch)
-            for arrival in batch:
-                self.waiting.take(arrival.id)
+        while len(self.waiting):
+            async with self._writing:
+                batch = self.waiting.oldest(AT_ONCE)
+                await self.store.add(batch)
+                for arrival in batch:
+                    self.waiting.take(arrival.id)
             written += len(batch)
         return written
 

@@ -169,7 +169,8 @@ def test_while_the_state_store_is_away_nobody_is_half_forgotten(serve: Serve, tm
         assert client.post("/v1/events", json={"events": [event]}).json()["accepted"] == 1
         refused = client.delete("/v1/users/ann")
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-        assert len(client.get("/v1/users/ann/export").json()["log"]["events"]) == 1
+        kept = client.get("/v1/users/ann/export").json()
+        assert (len(kept["state"]), len(kept["log"]["events"])) == (1, 1)
 
 
 def test_what_was_derived_from_a_user_goes_too_and_the_process_says_so(caplog: pytest.LogCaptureFixture) -> None:
