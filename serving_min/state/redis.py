@@ -14,6 +14,7 @@ from serving_min.state.store import KEPT, TTL, WINDOW, Arrival, Status, Touch, i
 
 LINE = 64  # bytes that an event may take on average; most take half of it
 LONGEST = 4_096  # that one event may take
+AT_ONCE = 100  # events in one script: nobody else is served meanwhile
 ADD = """
 -- KEYS: (user, id) of each event; ARGV: events and bytes kept, ttl, window, then each event as a line, or nothing
 local kept, room = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -49,9 +50,9 @@ return fresh
 class RedisStore:
     """A string of JSON lines for each user, an empty key for each event id; both expire by themselves.
 
-    Of a user the latest ``kept`` events by their time are read, or as many as fit into 64 bytes each. A batch is one
-    script, so it is written as a whole; that wants one Redis rather than a cluster. All who ask at a time share a round
-    trip, since the client takes longer over one than Redis does.
+    Of a user the latest ``kept`` events by their time are read, or as many as fit into 64 bytes each. Each
+    event is written as a whole, its id with it, by a script for many; that wants one Redis rather than a cluster. All
+    who ask at a time share a round trip, since the client takes longer over one than Redis does.
 
     Nothing is tried twice here and no round trip takes longer than ``timeout`` seconds: TimeoutError or
     ``redis.RedisError`` is left to :class:`serving_min.state.resilient.ResilientStore`.
@@ -80,7 +81,7 @@ class RedisStore:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Touch).decode_lines
         self._reading: Rounds[str, list[Touch]] = Rounds(self._read)
-        self._adding: Rounds[Sequence[Arrival], list[bool]] = Rounds(self._add, largest=4)
+        self._adding: Rounds[Arrival, bool] = Rounds(self._add, largest=AT_ONCE)
 
     async def start(self) -> None:
         """Raises what the first contact raises."""
@@ -94,7 +95,7 @@ class RedisStore:
         return await self._reading.do(user)
 
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        return await self._adding.do(arrivals)
+        return await self._adding.do_all(arrivals)
 
     async def forget(self, user: str) -> int:
         async with asyncio.timeout(self.timeout):
@@ -109,14 +110,12 @@ class RedisStore:
             found = await self._redis.mget([self._user(user) for user in users])
         return [self._touches(lines) for lines in found]
 
-    async def _add(self, batches: list[Sequence[Arrival]]) -> list[list[bool]]:
-        arrivals = [arrival for batch in batches for arrival in batch]
+    async def _add(self, arrivals: list[Arrival]) -> list[bool]:
         keys = [key for each in arrivals for key in (self._user(each.user), f"{self.prefix}id:{each.id}")]
         lines = [b"" if each.touch is None else self._encode(each.touch) + b"\n" for each in arrivals]
         async with asyncio.timeout(self.timeout):
             fresh = await self._script(keys, [self.kept, self.room, self.ttl, self.window, *lines])
-        flags = iter(fresh)
-        return [[next(flags) == 1 for _ in batch] for batch in batches]
+        return [flag == 1 for flag in fresh]
 
     def _touches(self, lines: bytes | None) -> list[Touch]:
         """The latest of a user's."""

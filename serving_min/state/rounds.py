@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -19,11 +19,18 @@ class Rounds(Generic[Job, Result]):
         self._running: asyncio.Task[None] | None = None
 
     async def do(self, job: Job) -> Result:
+        return await self._result(job)
+
+    async def do_all(self, jobs: Sequence[Job]) -> list[Result]:
+        """When one of them fails, what became of the others is not known."""
+        return await asyncio.gather(*map(self._result, jobs))
+
+    def _result(self, job: Job) -> asyncio.Future[Result]:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await future
+        return future
 
     async def _run(self) -> None:
         while self._waiting:

@@ -123,6 +123,20 @@ def test_many_who_ask_at_once_share_few_connections(redis_server: RedisServer) -
     asyncio.run(scenario())
 
 
+def test_a_script_takes_a_hundred_events_however_they_come(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            await store.add([arrival("first", "A")])  # the script is known from now on
+            for parts in (1, 500):
+                await store._redis.config_resetstat()
+                batch = [arrival(f"{parts} {number}", "A", user=str(number)) for number in range(500)]
+                fresh = await asyncio.gather(*(store.add(batch[start::parts]) for start in range(parts)))
+                assert [flag for flags in fresh for flag in flags] == [True] * 500
+                assert (await store._redis.info("commandstats"))["cmdstat_evalsha"]["calls"] == 5
+
+    asyncio.run(scenario())
+
+
 def test_a_hundred_senders_of_the_same_event_count_once(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with plain(redis_server) as store:

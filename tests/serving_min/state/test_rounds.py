@@ -41,6 +41,20 @@ def test_all_who_came_meanwhile_share_the_next_call() -> None:
     asyncio.run(scenario())
 
 
+def test_many_jobs_of_one_are_done_in_as_many_calls_as_it_takes() -> None:
+    async def scenario() -> None:
+        work = Work()
+        work.go.set()
+        rounds = Rounds(work, largest=3)
+        answers = await asyncio.gather(rounds.do_all([1, 2, 3, 4]), rounds.do(5), rounds.do_all([]))
+        assert answers == [[1, 4, 9, 16], 25, []]
+        assert work.calls == [[1, 2, 3], [4, 5]]
+        with pytest.raises(ConnectionError, match="away"):
+            await rounds.do_all([1, -2, 3, 4])
+
+    asyncio.run(scenario())
+
+
 def test_when_one_call_fails_nobody_waits_for_the_next() -> None:
     async def scenario() -> None:
         work = Work()
