@@ -37,10 +37,14 @@ for n = 1, #KEYS / 2 do
   local user, id = KEYS[2 * n - 1], KEYS[2 * n]
   fresh[n] = redis.call('SET', id, '', 'NX', 'EX', ARGV[4]) and 1 or 0
   if fresh[n] == 1 and ARGV[4 + n] ~= '' then
-    if redis.call('APPEND', user, ARGV[4 + n]) > 2 * room then
-      redis.call('SET', user, latest(redis.call('GET', user)))
+    local size = redis.pcall('APPEND', user, ARGV[4 + n])
+    if type(size) == 'table' then
+      redis.call('DEL', id)
+      if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
+    else
+      if size > 2 * room then redis.call('SET', user, latest(redis.call('GET', user))) end
+      redis.call('EXPIRE', user, ARGV[3])
     end
-    redis.call('EXPIRE', user, ARGV[3])
   end
 end
 return fresh
@@ -50,9 +54,10 @@ return fresh
 class RedisStore:
     """A string of JSON lines for each user, an empty key for each event id; both expire by themselves.
 
-    Of a user the latest ``kept`` events by their time are read, or as many as fit into 64 bytes each. Each
-    event is written as a whole, its id with it, by a script for many; that wants one Redis rather than a cluster. All
-    who ask at a time share a round trip, since the client takes longer over one than Redis does.
+    Of a user the latest ``kept`` events by their time are read, or as many as fit into 64 bytes each. An event
+    and its id are kept together or not at all: not where a key of another type has the user's name. A script writes
+    many events, which wants one Redis rather than a cluster. All who ask at a time share a round trip, since the client
+    takes longer over one than Redis does.
 
     Nothing is tried twice here and no round trip takes longer than ``timeout`` seconds: TimeoutError or
     ``redis.RedisError`` is left to :class:`serving_min.state.resilient.ResilientStore`.

@@ -112,6 +112,33 @@ def test_of_long_ids_those_stay_that_there_is_room_for(redis_server: RedisServer
     asyncio.run(scenario())
 
 
+def test_where_a_users_name_is_taken_the_others_events_are_written(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            await store._redis.hset("recsys:user:bob", "not", "ours")
+            batch = [arrival("1", "A"), arrival("2", "B", user="bob"), arrival("3", "C", user="cid"), arrival("4", "")]
+            assert await store.add(batch) == [True] * 4
+            assert [await items(store, user) for user in ("ann", "bob", "cid")] == ["A", "", "C"]
+            await store._redis.delete("recsys:user:bob")
+            assert await store.add(batch) == [False, True, False, False], "an id is kept with its event or not at all"
+            assert [await items(store, user) for user in ("ann", "bob", "cid")] == ["A", "B", "C"]
+
+    asyncio.run(scenario())
+
+
+def test_what_redis_refuses_is_new_when_it_comes_again(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with plain(redis_server) as store:
+            await store._redis.execute_command("ACL", "SETUSER", "default", "-append")
+            with pytest.raises(store.failures):
+                await store.add([arrival("1", "A")])
+            await store._redis.execute_command("ACL", "SETUSER", "default", "+append")
+            assert await store.add([arrival("1", "A")]) == [True]
+            assert await items(store) == "A"
+
+    asyncio.run(scenario())
+
+
 def test_many_who_ask_at_once_share_few_connections(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with plain(redis_server) as store:
