@@ -40,14 +40,18 @@ SCHEMAS = {"events": EVENTS, "answers": ANSWERS}
 
 
 def write_parquet(lines: Path, final: Path) -> None:
-    """The JSON lines of a segment as ``final``, which appears whole. The folder above ``date=…`` names the stream."""
+    """The JSON lines of a segment as ``final``, which appears whole or not at all. The folder above ``date=…`` names
+    the stream. Raises what Arrow raises for lines that do not fit, and OSError."""
     schema = SCHEMAS[final.parent.parent.name]
     options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
     blocks = pyarrow.json.ReadOptions(block_size=16 << 20)  # no line may be longer than one
     table = pyarrow.json.read_json(lines, read_options=blocks, parse_options=options).select(schema.names)
     beside = final.with_name(f".{final.name}.part")
-    with beside.open("wb") as file:
-        pyarrow.parquet.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(final)
+    try:
+        with beside.open("wb") as file:
+            pyarrow.parquet.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(final)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ FOLDER/events/date=2026-11-23/20261123T221500-5f1c0a9e.jsonl          finished (
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from typing import Literal
 from uuid import uuid4
 
 from serving_min.sinks.sink import Encoded
+
+log = logging.getLogger(__name__)
 
 Format = Literal["jsonl", "parquet"]
 OPEN = ".open"
@@ -120,20 +123,29 @@ class Segment:
             self._synced = self.size
 
     def finish(self, format: Format) -> None:
-        """Give it its name, which says that nothing will change any more."""
+        """Give it its name, which says that nothing will change any more. What cannot become Parquet, since a line is
+        damaged or the disk is full, stays JSON lines."""
         final = self.path.with_name(self.path.name.removeprefix(".").removesuffix(OPEN))
         try:
             self.sync()
-            if format == "parquet":
-                from serving_min.sinks.parquet import write_parquet
-
-                write_parquet(self.path, final.with_suffix(".parquet"))
+            if format == "parquet" and self._packed(final.with_suffix(".parquet")):
                 self.path.unlink()
             else:
                 self.path.rename(final)
         finally:
             os.close(self._descriptor)  # and with it the lock: what failed is tried again at the next start
         _sync_folder(final.parent)
+
+    def _packed(self, final: Path) -> bool:
+        """Whether it could be written as Parquet."""
+        from serving_min.sinks.parquet import write_parquet
+
+        try:
+            write_parquet(self.path, final)
+        except Exception as error:  # whatever it is, a new name needs neither space nor lines that can be read
+            log.warning("event log: %s stays JSON lines: %s", final.with_suffix(".jsonl"), error)
+            return False
+        return True
 
 
 def finished(folder: Path) -> Iterator[Path]:

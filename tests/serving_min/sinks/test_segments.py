@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pyarrow.parquet
@@ -137,6 +138,43 @@ def test_a_write_that_fails_halfway_leaves_whole_lines(tmp_path: Path, monkeypat
     segments.append("events", encoded("c"))
     segments.close()
     assert read(tmp_path) == ["ac"]
+
+
+@pytest.mark.parametrize("line", [b"garbage", b'{"id": "b", "user": "ann", "item": "A", "later": 1}'])
+def test_lines_that_do_not_fit_parquet_stay_json_and_the_server_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    folder = tmp_path / "events" / "date=2023-11-15"
+    folder.mkdir(parents=True)
+    content = encoded("a")[0][1] + b"\n" + line + b"\n"
+    (folder / ".20231115T120000-5f1c0a9e.jsonl.open").write_bytes(content)
+    Segments(tmp_path, format="parquet")
+    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+    assert [path.name for path in finished(tmp_path)] == ["20231115T120000-5f1c0a9e.jsonl"]
+    assert [message.partition(" stays JSON lines: ")[0] for message in caplog.messages] == [
+        f"event log: {folder}/20231115T120000-5f1c0a9e.jsonl"
+    ]
+
+
+def test_parquet_that_finds_the_disk_full_leaves_json_lines_and_nothing_half_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object, file: BinaryIO, **__: object) -> None:
+        file.write(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    clock = Clock()
+    segments = Segments(tmp_path, format="parquet", seconds=60, clock=clock)
+    segments.append("events", encoded("a"))
+    monkeypatch.setattr(pyarrow.parquet, "write_table", full)
+    clock.now += 60
+    segments.sync()
+    assert read(tmp_path) == ["a"]
+    monkeypatch.undo()
+    segments.append("events", encoded("b"))
+    segments.close()
+    assert sorted(path.suffix for path in tmp_path.rglob("*.*")) == [".jsonl", ".parquet"]
+    assert len([message for message in caplog.messages if "No space left" in message]) == 1
 
 
 def test_writing_parquet_does_not_import_pandas(tmp_path: Path) -> None:
