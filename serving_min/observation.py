@@ -129,7 +129,7 @@ def gauges(fleet: Fleet, visitors: Visitors) -> list[Gauge]:
         one("state_reachable", "1 while the state store answers.", lambda: store.status().reachable),
         one("state_delayed", "Writes that wait for the state store.", lambda: store.status().delayed),
         one("state_lost", "Writes that were given up.", lambda: store.status().lost),
-        one("log_written", "Lines of the event log written.", lambda: log.status().written),
+        one("log_written", "Lines that all targets of the event log have.", lambda: log.status().written),
         one("log_waiting", "Lines that wait for the event log.", lambda: log.status().waiting),
         one("log_lost", "Lines that the event log could not keep.", lambda: log.status().lost),
         Gauge("recsys_model", "1 for each bundle that answers.", models, ("model", "version", "role"), total=False),

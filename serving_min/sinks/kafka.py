@@ -35,7 +35,7 @@ class Kafka:
             raise StartError(f"kafka: {error}; give the servers as HOST:PORT,HOST:PORT") from error
         self._refusals = (BufferError, confluent_kafka.KafkaException)
         self.prefix, self.flush = prefix, flush
-        self.lost = 0
+        self.written = self.lost = 0
 
     def append(self, stream: str, lines: Sequence[Encoded]) -> None:
         for user, line in lines:
@@ -54,7 +54,9 @@ class Kafka:
             self._lose(left, f"not taken within {self.flush:g} seconds")
 
     def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
+        if error is None:
+            self.written += 1
+        else:
             self._lose(1, error)
 
     def _lose(self, count: int, why: object) -> None:

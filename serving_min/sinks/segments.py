@@ -42,7 +42,7 @@ class Segments:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder, self.size, self.seconds, self.format, self.clock = folder, size, seconds, format, clock
-        self.lost = 0
+        self.written = self.lost = 0
         self._open: dict[str, Segment] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob(f"*/date=*/.*{OPEN}")):
@@ -56,6 +56,7 @@ class Segments:
         if stream not in self._open:
             self._open[stream] = Segment.begin(self.folder / stream, now)
         self._open[stream].write(b"".join(line + b"\n" for _, line in lines))
+        self.written += len(lines)
 
     def sync(self) -> None:
         now = self.clock()

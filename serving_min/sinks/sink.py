@@ -23,8 +23,10 @@ Encoded = tuple[str, bytes]  # whose it is, and the JSON without a line break
 
 
 class Target(Protocol):
-    """Where lines go. Called from one thread. ``lost`` counts the lines that it was given and could not keep."""
+    """Where lines go. Called from one thread. Of the lines that it was given, ``written`` counts those that it has,
+    and ``lost`` those that it took and could not keep."""
 
+    written: int
     lost: int
 
     def append(self, stream: str, lines: Sequence[Encoded]) -> None:
@@ -49,7 +51,8 @@ class Mark(Event):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Lines since the start, and those that wait. ``lost`` are missing in at least one target."""
+    """Lines since the start, and those that wait. ``written`` are those in the target that has the fewest, ``lost`` are
+    missing in at least one."""
 
     written: int
     waiting: int
@@ -62,7 +65,6 @@ class EventSink:
     def __init__(self, targets: Sequence[Target], *, waiting: int = 50_000, sync_seconds: float = 1.0) -> None:
         self.targets, self.waiting, self.sync_seconds = targets, waiting, sync_seconds
         self._lost: Counter[str] = Counter()  # by place: each is counted by one thread alone
-        self._written = 0
         self._complaints: set[type[Exception]] = set()
         self._encode = msgspec.json.Encoder().encode
         self._queue: SimpleQueue[Line | Mark] = SimpleQueue()
@@ -92,7 +94,7 @@ class EventSink:
 
     def status(self) -> Status:
         lost = self._lost["queue"] + self._lost["targets"] + sum(target.lost for target in self.targets)
-        return Status(self._written, self._queue.qsize(), lost)
+        return Status(min(target.written for target in self.targets), self._queue.qsize(), lost)
 
     def _work(self) -> None:
         synced, ended = time.monotonic(), False
@@ -104,7 +106,6 @@ class EventSink:
             for target in self.targets:
                 for stream, encoded in by_stream.items():
                     self._append(target, stream, encoded)
-            self._written += len(lines)
             if mark is not None or time.monotonic() - synced >= self.sync_seconds:
                 synced = time.monotonic()
                 for target in self.targets:

@@ -138,6 +138,7 @@ def test_a_write_that_fails_halfway_leaves_whole_lines(tmp_path: Path, monkeypat
     segments.append("events", encoded("c"))
     segments.close()
     assert read(tmp_path) == ["ac"]
+    assert segments.written == 2
 
 
 @pytest.mark.parametrize("line", [b"garbage", b'{"id": "b", "user": "ann", "item": "A", "later": 1}'])
