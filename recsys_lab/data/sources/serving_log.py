@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +9,10 @@ from recsys_lab.data import columns
 from recsys_lab.data.engine import connect
 from recsys_lab.data.sources.base import Source, existing
 from recsys_lab.data.sources.json_lines import json_relation
+from recsys_lab.data.sources.snapshot import Snapshot
 from recsys_lab.data.sources.tables import create_items, create_table, parquet_relation, text_id
 from recsys_lab.data.step import Step
 from recsys_lab.errors import SourceError
-from serving_min.sinks.segments import OPEN, whole_lines
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,25 +29,32 @@ NOT_LIKED = ("impression", "dismiss")
 class ServingLog(Source):
     """``path`` is the folder that ``serving_min`` logs to, or a copy of it: segments in JSON lines, Parquet or both.
 
-    A segment that is still being written counts up to its last whole line. Events that came twice, by their id, count
-    once, as they came first; impressions and dismissals are no signs of liking and stay out. ``items_path`` is the
-    shop's catalogue as Parquet. ``impressions.parquet`` beside the prepared log holds what :func:`impressions` returns.
+    A segment that is still being written counts up to its last whole line; what is written after a source has looked
+    is for the next one. Events that came twice, by their id, count once, as they came first; impressions and dismissals
+    are no signs of liking and stay out. ``items_path`` is the shop's catalogue as Parquet. ``impressions.parquet``
+    beside the prepared log holds what :func:`impressions` returns.
     """
 
     def __init__(self, path: str | Path | None = None, items_path: str | Path | None = None) -> None:
         self.path = path
         self.items_path = items_path
+        self._taken: Snapshot | None = None
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        if self._taken is None:
+            log = Snapshot(self.path)
+            if not log.stream("events"):
+                where = f"{self.path}/events"
+                raise SourceError(f"data.path: no segment in {where}; give the folder that the server logs to")
+            self._taken = log
+        return self._taken
 
     def files(self) -> list[Path]:
-        folder = existing(self.path)
-        events = _segments(folder, "events")
-        if not events:
-            raise SourceError(f"data.path: no segment in {folder}/events; give the folder that the server logs to")
         items = [] if self.items_path is None else [existing(self.items_path, argument="data.items_path")]
-        return [*events, *_segments(folder, "answers"), *items]
+        return [*self._snapshot.stream("events"), *self._snapshot.stream("answers"), *items]
 
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
-        events = [file for file in self.files() if file.parent.parent.name == "events"]
         expressions = {
             columns.USER: text_id('"user"'),
             columns.ITEM: text_id("item"),
@@ -59,8 +63,8 @@ class ServingLog(Source):
             "event_id": "id",
             "received": "received",
         }
-        with _relation(events, EVENTS) as relation:
-            create_table(connection, "raw_events", relation, expressions, path=existing(self.path))
+        relation = _relation(self._snapshot, "events", EVENTS)
+        create_table(connection, "raw_events", relation, expressions, path=existing(self.path))
         if self.items_path is not None:
             path = existing(self.items_path, argument="data.items_path")
             create_items(connection, parquet_relation(path), path=path)
@@ -83,7 +87,7 @@ class ServingLog(Source):
         ]
 
     def extras(self, folder: Path) -> None:
-        impressions(existing(self.path)).to_parquet(folder / "impressions.parquet", index=False)
+        _impressions(self._snapshot).to_parquet(folder / "impressions.parquet", index=False)
 
 
 def impressions(folder: Path) -> pd.DataFrame:
@@ -93,40 +97,30 @@ def impressions(folder: Path) -> pd.DataFrame:
     (the probability with which the policy puts the item there), model, version, and clicked: whether a click event
     names this request and item.
     """
-    answers, events = _segments(folder, "answers"), _segments(folder, "events")
-    with connect() as connection, _relation(answers, ANSWERS) as shown, _relation(events, EVENTS) as happened:
-        return connection.execute(
-            f"""
-            WITH places AS (SELECT * EXCLUDE shown, unnest(shown) AS place FROM {shown}),
-                 clicks AS (SELECT DISTINCT request_id, item FROM {happened} WHERE event = 'click')
-            SELECT places.request_id, "user" AS user_id, "now" AS timestamp, surface, place.position AS position,
-                   place.item AS item_id, place.score AS score, place.propensity AS propensity, model, version,
-                   clicks.item IS NOT NULL AS clicked
-            FROM places LEFT JOIN clicks ON clicks.request_id = places.request_id AND clicks.item = place.item
-            ORDER BY timestamp, places.request_id, position, item_id
-            """
-        ).fetch_df()
+    return _impressions(Snapshot(folder))
 
 
-def _segments(folder: Path, stream: str) -> list[Path]:
-    """Its segments by date and time, the unfinished ones too."""
-    found = (folder / stream).glob("date=*/*")
-    return sorted(file for file in found if file.name.endswith((".jsonl", ".parquet", f".jsonl{OPEN}")))
+def _impressions(log: Snapshot) -> pd.DataFrame:
+    query = f"""
+        WITH places AS (SELECT * EXCLUDE shown, unnest(shown) AS place FROM {_relation(log, "answers", ANSWERS)}),
+             clicks AS (SELECT DISTINCT request_id, item FROM {_relation(log, "events", EVENTS)} WHERE event = 'click')
+        SELECT places.request_id, "user" AS user_id, "now" AS timestamp, surface, place.position AS position,
+               place.item AS item_id, place.score AS score, place.propensity AS propensity, model, version,
+               clicks.item IS NOT NULL AS clicked
+        FROM places LEFT JOIN clicks ON clicks.request_id = places.request_id AND clicks.item = place.item
+        ORDER BY timestamp, places.request_id, position, item_id
+    """
+    with connect() as connection:
+        return connection.execute(query).fetch_df()
 
 
-@contextmanager
-def _relation(segments: Sequence[Path], fields: dict[str, str]) -> Iterator[str]:
-    """All rows, while the block runs: unfinished segments are read from copies that end with a whole line."""
-    with tempfile.TemporaryDirectory() as scratch:
-        lines = [file for file in segments if file.suffix == ".jsonl"]
-        for file in (file for file in segments if file.suffix == OPEN):
-            copy = Path(scratch) / file.name.removeprefix(".").removesuffix(OPEN)
-            copy.write_bytes(whole_lines(file))
-            lines.append(copy)
-        packed = [file for file in segments if file.suffix == ".parquet"]
-        tables = [parquet_relation(packed)] if packed else []
-        tables += [json_relation(lines, fields)] if lines else []
-        names = ", ".join(f'"{name}"' for name in fields)
-        selected = " UNION ALL ".join(f"SELECT {names} FROM {table}" for table in tables)
-        nothing = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in fields.items())
-        yield f"({selected or f'SELECT {nothing} WHERE false'}) AS segments"
+def _relation(log: Snapshot, stream: str, fields: dict[str, str]) -> str:
+    """All rows of a stream, in whichever formats its segments are."""
+    packed = [file for file in log.stream(stream) if file.suffix == ".parquet"]
+    lines = [file for file in log.stream(stream) if file.suffix == ".jsonl"]
+    tables = [parquet_relation(packed)] if packed else []
+    tables += [json_relation(lines, fields)] if lines else []
+    names = ", ".join(f'"{name}"' for name in fields)
+    selected = " UNION ALL ".join(f"SELECT {names} FROM {table}" for table in tables)
+    nothing = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in fields.items())
+    return f"({selected or f'SELECT {nothing} WHERE false'}) AS segments"

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from recsys_lab.data.prepare import prepare
+from recsys_lab.data.sources import snapshot
 from recsys_lab.data.sources.serving_log import ServingLog, impressions
 from recsys_lab.errors import SourceError
 from serving_min.events import Kind
 from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Line, Shown
-from serving_min.sinks.segments import Format, Segments
+from serving_min.sinks.segments import Format, Segments, whole_lines
 from tests.data.sources.reading import Loaded
 
 NOON = 1_700_049_600
@@ -86,6 +87,48 @@ def test_a_segment_that_is_being_written_counts_up_to_its_last_whole_line(tmp_pa
         file.write(b'{"id": "3", "user": "a')
     assert Loaded(ServingLog(tmp_path)).events("item_id") == [("A",), ("B",)]
     assert len(impressions(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_a_segment_that_is_finished_between_looking_and_reading_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
+) -> None:
+    server = Segments(tmp_path, format=format, clock=lambda: NOON)
+    for line in (event("1", "ann", "A"), answer("r1", "A")):
+        server.append(line.stream, [("", msgspec.json.encode(line))])
+
+    def late(path: Path) -> bytes:
+        server.close()
+        return whole_lines(path)
+
+    monkeypatch.setattr(snapshot, "whole_lines", late)
+    source = ServingLog(tmp_path)
+    assert {file.suffix for file in source.files()} == {f".{format}"}
+    assert Loaded(source).events("item_id") == [("A",)]
+    assert list(impressions(tmp_path)["request_id"]) == ["r1"]
+
+
+def test_a_segment_under_both_its_names_is_read_once(tmp_path: Path) -> None:
+    """So it is for a moment when it becomes Parquet."""
+    write(tmp_path, answer("r1", "A"), finish=False)
+    (unfinished,) = tmp_path.glob("answers/*/.*.open")
+    unfinished.with_name(unfinished.name[1:].removesuffix(".open")).write_bytes(unfinished.read_bytes())
+    assert list(impressions(tmp_path)["request_id"]) == ["r1"]
+
+
+def test_what_is_written_meanwhile_is_for_the_next_source(tmp_path: Path) -> None:
+    server = Segments(tmp_path, clock=lambda: NOON)
+    server.append("events", [("", msgspec.json.encode(event("1", "ann", "A")))])
+    source = ServingLog(tmp_path)
+    fingerprint = source.fingerprint()
+    server.append("events", [("", msgspec.json.encode(event("2", "ann", "B")))])
+    server.close()
+    assert Loaded(source).events("item_id") == [("A",)]
+    assert source.fingerprint() == fingerprint
+    assert Loaded(ServingLog(tmp_path)).events("item_id") == [("A",), ("B",)]
+    (copy,) = source.files()
+    del source
+    assert not copy.exists()
 
 
 def test_prepared_with_a_catalogue_and_its_impressions(log: Path, tmp_path: Path) -> None:
