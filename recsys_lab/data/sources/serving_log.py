@@ -10,7 +10,7 @@ from recsys_lab.data.engine import connect
 from recsys_lab.data.sources.base import Source, existing
 from recsys_lab.data.sources.json_lines import json_relation
 from recsys_lab.data.sources.snapshot import Snapshot
-from recsys_lab.data.sources.tables import create_items, create_table, parquet_relation, text_id
+from recsys_lab.data.sources.tables import create_items, create_table, parquet_relation, reason, text_id
 from recsys_lab.data.step import Step
 from recsys_lab.errors import SourceError
 
@@ -95,12 +95,14 @@ def impressions(folder: Path) -> pd.DataFrame:
 
     Columns: request_id, user_id, timestamp (epoch seconds), surface, position (from 1), item_id, score, propensity
     (the probability with which the policy puts the item there), model, version, and clicked: whether a click event
-    names this request and item.
+    names this request and item. Raises SourceError.
     """
     return _impressions(Snapshot(folder))
 
 
 def _impressions(log: Snapshot) -> pd.DataFrame:
+    import duckdb
+
     query = f"""
         WITH places AS (SELECT * EXCLUDE shown, unnest(shown) AS place FROM {_relation(log, "answers", ANSWERS)}),
              clicks AS (SELECT DISTINCT request_id, item FROM {_relation(log, "events", EVENTS)} WHERE event = 'click')
@@ -110,8 +112,11 @@ def _impressions(log: Snapshot) -> pd.DataFrame:
         FROM places LEFT JOIN clicks ON clicks.request_id = places.request_id AND clicks.item = place.item
         ORDER BY timestamp, places.request_id, position, item_id
     """
-    with connect() as connection:
-        return connection.execute(query).fetch_df()
+    try:
+        with connect() as connection:
+            return connection.execute(query).fetch_df()
+    except duckdb.Error as error:
+        raise SourceError(f"{log.path}: cannot be read: {reason(error)}") from error
 
 
 def _relation(log: Snapshot, stream: str, fields: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ class Snapshot:
     """
 
     def __init__(self, path: str | Path | None) -> None:
+        self.path = path
         scratch = tempfile.TemporaryDirectory(prefix="serving-log-")
         weakref.finalize(self, scratch.cleanup)
         self.segments = _segments(existing(path), Path(scratch.name))

@@ -83,7 +83,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, relation: str, *, path: Pa
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
-        raise SourceError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise SourceError(f"{path}: cannot be read: {reason(error)}") from error
     return {row[0]: row[1] for row in described}
 
 
@@ -161,7 +161,7 @@ def create_table(
             f"CREATE OR REPLACE TABLE {table} AS SELECT row_number() OVER () - 1 AS row_id, {selected} FROM {relation}"
         )
     except duckdb.Error as error:
-        raise SourceError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise SourceError(f"{path}: cannot be read: {reason(error)}") from error
     rows = _value(connection, f"SELECT count(*) FROM {table}")
     if rows == 0:
         raise EmptyDataError(f"{path}: there is no row below the header")
@@ -233,6 +233,11 @@ def text_id(column: str, *, sql_type: str = "VARCHAR") -> str:
     return f"nullif(trim(CAST({column} AS VARCHAR)), '')"
 
 
+def reason(error: Exception) -> str:
+    """What the engine complains of, in one line."""
+    return " ".join(str(error).split("\n\n")[0].partition("Possible fixes")[0].split())[:300]
+
+
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 _FLOATS = ("FLOAT", "DOUBLE")
 
@@ -276,7 +281,7 @@ def _first_line(path: Path, encoding: str) -> str:
         with pyarrow.input_stream(path) as file:  # unpacks by suffix
             line: str = file.read(1 << 16).partition(b"\n")[0].decode(encoding, errors="replace")
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise SourceError(f"{path}: cannot be read: {reason(error)}") from error
     except LookupError as error:
         raise SourceError(f"data.encoding: {encoding!r} is unknown; use utf-8, latin-1 or utf-16") from error
     return line.removeprefix("\ufeff").rstrip("\r")
@@ -306,7 +311,3 @@ def _quoted(name: str) -> str:
 def _value(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     rows = connection.execute(query).fetchall()  # all: a result left open blocks the connection's next use
     return rows[0][0] if rows else 0
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split("\n\n")[0].partition("Possible fixes")[0].split())[:300]

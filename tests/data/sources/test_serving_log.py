@@ -140,6 +140,29 @@ def test_prepared_with_a_catalogue_and_its_impressions(log: Path, tmp_path: Path
     assert len(pd.read_parquet(dataset.folder / "impressions.parquet")) == 3
 
 
+@pytest.mark.parametrize("stream", ["events", "answers"])
+@pytest.mark.parametrize("finish", [True, False])
+def test_a_damaged_line_is_an_error_that_names_the_segment(tmp_path: Path, stream: str, finish: bool) -> None:
+    write(tmp_path, event("1", "ann", "A"), answer("r1", "A"), finish=finish)
+    (segment,) = tmp_path.glob(f"{stream}/*/*")
+    with segment.open("ab") as file:
+        file.write(b"garbage\n")
+    final = segment.name.removeprefix(".").removesuffix(".open")
+    with pytest.raises(SourceError, match=rf"^{tmp_path}: cannot be read: .*{stream}/date=2023-11-15/{final}\", at"):
+        impressions(tmp_path)
+    if stream == "events":
+        with pytest.raises(SourceError, match=final):
+            Loaded(ServingLog(tmp_path))
+
+
+def test_lines_of_a_later_version_are_read(tmp_path: Path) -> None:
+    write(tmp_path, event("1", "ann", "A"))
+    (segment,) = tmp_path.glob("events/*/*")
+    with segment.open("ab") as file:
+        file.write(b'{"id": "2", "user": "ann", "item": "B", "event": "view", "time": 1700049601, "later": [1]}\n')
+    assert Loaded(ServingLog(tmp_path)).events("item_id") == [("A",), ("B",)]
+
+
 def test_no_answers_are_no_impressions(tmp_path: Path) -> None:
     write(tmp_path, event("1", "ann", "A"))
     assert impressions(tmp_path).empty
