@@ -27,7 +27,8 @@ NOT_LIKED = ("impression", "dismiss")
 
 
 class ServingLog(Source):
-    """``path`` is the folder that ``serving_min`` logs to, or a copy of it: segments in JSON lines, Parquet or both.
+    """``path`` is the folder that ``serving_min`` logs to, a copy of it, or the URL of the store that segments are
+    uploaded to, in JSON lines, Parquet or both.
 
     A segment that is still being written counts up to its last whole line; what is written after a source has looked
     is for the next one. Events that came twice, by their id, count once, as they came first; impressions and dismissals
@@ -46,7 +47,7 @@ class ServingLog(Source):
             log = Snapshot(self.path)
             if not log.stream("events"):
                 where = f"{self.path}/events"
-                raise SourceError(f"data.path: no segment in {where}; give the folder that the server logs to")
+                raise SourceError(f"data.path: no segment in {where}; give the server's log.folder or log.url")
             self._taken = log
         return self._taken
 
@@ -64,7 +65,7 @@ class ServingLog(Source):
             "received": "received",
         }
         relation = _relation(self._snapshot, "events", EVENTS)
-        create_table(connection, "raw_events", relation, expressions, path=existing(self.path))
+        create_table(connection, "raw_events", relation, expressions, path=str(self.path))
         if self.items_path is not None:
             path = existing(self.items_path, argument="data.items_path")
             create_items(connection, parquet_relation(path), path=path)
@@ -90,14 +91,14 @@ class ServingLog(Source):
         _impressions(self._snapshot).to_parquet(folder / "impressions.parquet", index=False)
 
 
-def impressions(folder: Path) -> pd.DataFrame:
-    """What was shown, a row for each place of each answer, in order of time.
+def impressions(path: str | Path) -> pd.DataFrame:
+    """What was shown by the log at ``path``, a row for each place of each answer, in order of time.
 
     Columns: request_id, user_id, timestamp (epoch seconds), surface, position (from 1), item_id, score, propensity
     (the probability with which the policy puts the item there), model, version, and clicked: whether a click event
     names this request and item. Raises SourceError.
     """
-    return _impressions(Snapshot(folder))
+    return _impressions(Snapshot(path))
 
 
 def _impressions(log: Snapshot) -> pd.DataFrame:

@@ -140,7 +140,7 @@ def create_table(
     relation: str,
     expressions: Mapping[str, str],
     *,
-    path: Path,
+    path: Path | str,
     times_from: str | None = None,
 ) -> None:
     """``table`` with one SQL expression per column, and ``row_id``.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pandas as pd
@@ -13,6 +14,7 @@ from recsys_lab.errors import SourceError
 from serving_min.events import Kind
 from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Line, Shown
 from serving_min.sinks.segments import Format, Segments, whole_lines
+from serving_min.sinks.upload import Upload
 from tests.data.sources.reading import Loaded
 
 NOON = 1_700_049_600
@@ -131,6 +133,26 @@ def test_what_is_written_meanwhile_is_for_the_next_source(tmp_path: Path) -> Non
     assert not copy.exists()
 
 
+def test_the_store_that_segments_are_uploaded_to_is_read(log: Path) -> None:
+    url = f"memory://{uuid4().hex}/log"
+    assert ServingLog(f"file://{log}").files() == ServingLog(log).files()
+    fingerprint, shown = ServingLog(log).fingerprint(), impressions(log)
+    Upload(log, url).round()
+    source = ServingLog(url)
+    assert sorted(Loaded(source).query("SELECT item_id FROM events")) == [("A",), ("B",), ("C",)]
+    assert source.fingerprint() == fingerprint
+    pd.testing.assert_frame_equal(impressions(url), shown)
+
+
+def test_a_store_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"data\.path: carrier://pigeon cannot be read: .*Protocol not known"):
+        ServingLog("carrier://pigeon").files()
+    with pytest.raises(SourceError, match=rf"data\.path: {tmp_path}/nowhere does not exist"):
+        ServingLog(f"file://{tmp_path}/nowhere").files()
+    with pytest.raises(SourceError, match=r"data\.path: no segment in memory://nothing/events"):
+        ServingLog("memory://nothing").files()
+
+
 def test_prepared_with_a_catalogue_and_its_impressions(log: Path, tmp_path: Path) -> None:
     items = tmp_path / "items.parquet"
     pd.DataFrame({"item_id": ["A", "B", "C", "D"], "title": ["Apple", "Ball", "Cat", "Dog"]}).to_parquet(items)
@@ -169,7 +191,7 @@ def test_no_answers_are_no_impressions(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_segments(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no segment in .*/events; give the folder that the server logs to"):
+    with pytest.raises(SourceError, match=r"no segment in .*/events; give the server's log\.folder or log\.url"):
         ServingLog(tmp_path).files()
     with pytest.raises(SourceError, match=r"data\.path: not set"):
         ServingLog().files()
