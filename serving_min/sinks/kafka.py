@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,9 @@ class Kafka:
             raise StartError("kafka: the package is missing; pip install confluent-kafka") from error
         chosen = {"bootstrap.servers": servers, "linger.ms": 50, "compression.type": "zstd", **(settings or {})}
         chosen |= {"enable.idempotence": True, "acks": "all"}
+        self._said = Said()
         try:
-            self._producer = confluent_kafka.Producer(chosen, logger=log)
+            self._producer = confluent_kafka.Producer(chosen, logger=self._said)
         except (confluent_kafka.KafkaException, ValueError) as error:
             raise StartError(f"kafka: {error}; give the servers as HOST:PORT,HOST:PORT") from error
         self._refusals = (BufferError, confluent_kafka.KafkaException)
@@ -56,6 +58,7 @@ class Kafka:
     def _delivered(self, error: Any, _: Any) -> None:
         if error is None:
             self.written += 1
+            self._said.forget()
         else:
             self._lose(1, error)
 
@@ -63,3 +66,20 @@ class Kafka:
         if not self.lost:
             log.error("kafka: messages are lost: %s", why)
         self.lost += count
+
+
+class Said:
+    """The client's logger. While brokers are away it complains several times a second; what it has said is not said
+    again, whatever its numbers, until it is to ``forget``."""
+
+    def __init__(self) -> None:
+        self._kinds: set[str] = set()
+
+    def log(self, level: int, form: str, *parts: str) -> None:
+        kind = re.sub(r"\d+", "", " ".join(parts)).partition(" (after ")[0]
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            log.log(level, form, *parts)
+
+    def forget(self) -> None:
+        self._kinds.clear()

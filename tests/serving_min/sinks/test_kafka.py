@@ -68,6 +68,24 @@ def test_brokers_that_are_away_cost_messages_that_are_counted(caplog: pytest.Log
     assert "kafka: messages are lost" in caplog.text
 
 
+def test_brokers_that_are_away_are_complained_of_once_until_they_are_back(caplog: pytest.LogCaptureFixture) -> None:
+    target = Kafka("127.0.0.1:1", flush=0.1)
+    deadline = time.monotonic() + 20
+    while not caplog.messages and time.monotonic() < deadline:
+        target.sync()
+    text = caplog.messages[0].partition("] ")[2]
+    assert "Connection refused (after" in text
+
+    def again(text: str) -> int:
+        target._said.log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#producer-1", text)
+        return len(caplog.messages)
+
+    assert [again(text), again(text.partition(" (after ")[0] + " (after 9ms in state CONNECT)")] == [1, 1]
+    assert again(text.replace("Connection refused", "No route to host")) == 2
+    target._delivered(None, None)
+    assert [again(text), again(text)] == [3, 3]
+
+
 def test_durability_is_not_to_be_set() -> None:
     with pytest.raises(StartError, match=r"kafka: .*; give the servers as HOST:PORT"):
         Kafka("", settings={"no.such.setting": 1})
