@@ -15,6 +15,7 @@ from serving_min.sinks.segments import Format, Segments
 from serving_min.sinks.sink import EventSink, Status, Target
 from serving_min.sinks.upload import Upload
 
+Place = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -29,12 +30,12 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     those that the list was made from if they are more.
     """
 
-    folder: str | None = None
-    url: str | None = None
+    folder: Place | None = None
+    url: Place | None = None
     format: Format = "jsonl"
     size: Positive = 64 << 20
     seconds: Seconds = 3_600
-    kafka: str | None = None
+    kafka: Place | None = None
     prefix: str = "recsys."
     librdkafka: dict[str, str | int] = {}
     waiting: Positive = 50_000
@@ -42,8 +43,8 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     candidates: Annotated[int, Meta(ge=0, le=1_000)] = 50
 
     def open(self) -> EventLog:
-        """Raises StartError when a folder cannot be written to, a URL or a server's name is none, or a package is
-        missing."""
+        """Raises StartError when a folder cannot be written to, a URL is none, the Kafka client refuses a setting, or a
+        package is missing."""
         if self.url is not None and self.folder is None:
             raise StartError("log: `url` needs `folder` too, where segments wait for the store")
         targets: list[Target] = []
