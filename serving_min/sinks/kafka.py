@@ -33,8 +33,10 @@ class Kafka:
         self._said = Said()
         try:
             self._producer = confluent_kafka.Producer(chosen, logger=self._said)
-        except (confluent_kafka.KafkaException, ValueError) as error:
-            raise StartError(f"kafka: {error}; give the servers as HOST:PORT,HOST:PORT") from error
+        except (confluent_kafka.KafkaException, TypeError, ValueError) as error:
+            told = error.args[0]
+            why = told.str().strip() if isinstance(told, confluent_kafka.KafkaError) else told
+            raise StartError(f"log.librdkafka: {why}; the names and values are librdkafka's own") from error
         self._refusals = (BufferError, confluent_kafka.KafkaException)
         self.prefix, self.flush = prefix, flush
         self.written = self.lost = 0

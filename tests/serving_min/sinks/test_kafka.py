@@ -86,9 +86,20 @@ def test_brokers_that_are_away_are_complained_of_once_until_they_are_back(caplog
     assert [again(text), again(text)] == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("no.such.setting", 1, r'No such configuration property: "no\.such\.setting"'),
+        ("linger.ms", -5, r'Configuration property "queue\.buffering\.max\.ms" value -5 is outside .* 0\.\.900000'),
+        ("error_cb", "x", "expected error_cb property as a callable function"),
+    ],
+)
+def test_a_setting_that_the_client_does_not_take(name: str, value: str | int, complaint: str) -> None:
+    with pytest.raises(StartError, match=rf"^log\.librdkafka: {complaint}; the names and values are librdkafka's own$"):
+        Kafka("host:9092", settings={name: value})
+
+
 def test_durability_is_not_to_be_set() -> None:
-    with pytest.raises(StartError, match=r"kafka: .*; give the servers as HOST:PORT"):
-        Kafka("", settings={"no.such.setting": 1})
     target = Kafka("", settings={**MOCK, "acks": "0"})  # overruled, or the idempotent producer would refuse it
     target.close()
     assert target.lost == 0
