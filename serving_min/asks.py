@@ -67,7 +67,7 @@ def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabul
     """``keep`` is whether the bundle's policy recommends items of the history again."""
     request = asked.request
     codes = items.codes
-    history = read_history(request, codes, vocabulary, now)
+    history = read_history(request, codes, vocabulary, now, counted=surface.events)
     nothing = KnownHistory([], None, None, now, history.attributes, [], [])
     item = replace_items(history, [request.item], codes) if request.item else nothing
     cart = replace_items(history, request.cart, codes) if request.cart else nothing

@@ -37,11 +37,14 @@ class KnownHistory(Struct, frozen=True):
         return "history has only unknown events" if self.unknown_events else "empty history"
 
 
-def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now: int) -> KnownHistory:
+def read_history(
+    request: Request, codes: ItemCodes, vocabulary: Vocabulary, now: int, *, counted: Sequence[str] = ()
+) -> KnownHistory:
     """Leave out, and report, events of unknown items or of unknown kinds.
 
     Where every event has a time they are sorted by it, else they stay in the order given. An event
-    without a time happened ``now``, one without a kind is of the first kind.
+    without a time happened ``now``, one without a kind is of the first kind. If the model knows any of the kinds that
+    are ``counted``, events that name another one of its kinds are left out, and not reported.
     """
     attributes = [
         values.index(request.user[name]) if request.user.get(name) in values else 0
@@ -55,7 +58,9 @@ def read_history(request: Request, codes: ItemCodes, vocabulary: Vocabulary, now
             items = [code for code in items if code != UNKNOWN]
         return KnownHistory(items, None, None, now, attributes, _distinct(strangers), [])
     kinds = {name: code for code, name in enumerate(vocabulary.events)}
+    others = kinds.keys() - counted if kinds.keys() & counted else set()
     events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
+    events = [event for event in events if event.event not in others]
     if all(event.time is not None for event in events):
         events.sort(key=lambda event: event.time or 0)
     strange = [event.event for event in events if event.event is not None and event.event not in kinds]

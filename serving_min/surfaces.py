@@ -45,13 +45,16 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     says, each with its ``weight``.
 
     ``needs`` names the field without which a request makes no sense here. ``seen`` says what becomes of the items of
-    the history: left out, kept, or the ``only`` ones to be shown; ``policy`` is the bundle's own. ``fallback`` fills
-    up what is left: the most popular of the categories concerned, then of the user's segments, then of all.
+    the history: left out, kept, or the ``only`` ones to be shown; ``policy`` is the bundle's own. ``events`` names the
+    kinds that the history is made of here (none: all; so too where the model knows none of them); what names no kind
+    belongs to it. ``fallback`` fills up what is left: the most popular of the categories concerned, then of the user's
+    segments, then of all.
     """
 
     retrievers: tuple[Retriever, ...]
     needs: Needs = "nothing"
     seen: Seen = "policy"
+    events: tuple[str, ...] = ()
     by: By = "ranks"
     smoothing: Annotated[float, Meta(ge=0)] = 60.0
     depth: Annotated[int, Meta(ge=1)] = 100

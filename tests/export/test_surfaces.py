@@ -35,6 +35,12 @@ def test_caps_on_what_the_items_lack_are_left_out(caplog: pytest.LogCaptureFixtu
     assert "goes without its cap by category and brand" in caplog.text
 
 
+def test_the_default_list_to_buy_again_is_of_purchases() -> None:
+    surfaces = read_surfaces(compose([])["export"]["surfaces"], [], BARE)
+    assert {name for name, surface in surfaces.items() if surface.events} == {"buy-again"}
+    assert surfaces["buy-again"].events == ("purchase",)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -13,7 +13,7 @@ from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import BundleError, RequestError, UnknownSurfaceError
-from serving_min.messages import Answer, Liked, Request, Scored
+from serving_min.messages import Answer, Event, Liked, Request, Scored
 from serving_min.queries import Queries
 from serving_min.rerank import TopK
 from tests.serving_min.handmade import NOW, write_bundle
@@ -23,7 +23,9 @@ SURFACES: dict[str, Any] = {
     "home": {"retrievers": [{"source": "model"}, {"source": "trending", "weight": 0.5}]},
     "bought-together": {"retrievers": [{"source": "pairs", "of": "item"}], "needs": "item", "seen": "keep"},
     "cart": {"retrievers": [{"source": "pairs", "of": "cart"}], "seen": "keep"},
-    "buy-again": {"retrievers": [{"source": "model"}], "seen": "only", "fallback": []},
+    "buy-again": {"retrievers": [{"source": "model"}], "seen": "only", "events": ["purchase"], "fallback": []},
+    "seen-again": {"retrievers": [{"source": "model"}], "seen": "only", "fallback": []},
+    "rated-again": {"retrievers": [{"source": "model"}], "seen": "only", "events": ["rating"], "fallback": []},
     "search": {
         "retrievers": [{"source": "given"}, {"source": "model", "weight": 0.5}],
         "needs": "items",
@@ -82,6 +84,20 @@ def test_the_cart_speaks_with_all_its_items_and_none_comes_back(engine: Engine) 
 def test_buy_again_shows_only_what_the_user_had(engine: Engine) -> None:
     assert [item.id for item in ask(engine, "buy-again", history=["A", "D"], k=5).items] == ["A", "D"]
     assert ask(engine, "buy-again", k=5).items == []
+
+
+def test_kinds_that_do_not_count_are_no_part_of_the_history(engine: Engine) -> None:
+    seen, bought = Event("A", "view", NOW), Event("B", "purchase", NOW - 60)
+    answer = ask(engine, "buy-again", history=[bought, seen, Event("Z", "view", NOW)])
+    # of B = (2, 0) alone; with A = (3, 0) it would score 10
+    assert [(item.id, item.score) for item in answer.items] == [("B", 4)]
+    assert answer.unknown_items == []
+    answer = ask(engine, "buy-again", history=[seen, seen])
+    assert (answer.items, answer.fallback) == ([], "empty history")
+    assert ask(engine, "buy-again", history=[Event("A", "wish")]).unknown_events == ["wish"]
+    assert [item.id for item in ask(engine, "buy-again", history=[seen, Event("C"), "B"]).items] == ["B", "C"]
+    for surface in ("seen-again", "rated-again"):  # all kinds; kinds that the model does not know
+        assert [item.id for item in ask(engine, surface, history=[bought, seen]).items] == ["A", "B"]
 
 
 def test_what_the_bundle_does_not_know_stays_behind_its_neighbour_in_search(engine: Engine) -> None:
