@@ -9,6 +9,7 @@ import numpy as np
 from serving_min.asks import Ask
 from serving_min.blend import shares
 from serving_min.bounds import best_of, no_opinion
+from serving_min.fallbacks import UNKNOWN
 from serving_min.messages import Recommendation
 from serving_min.opinions import Opinions
 from serving_min.rerank import TopK
@@ -63,7 +64,7 @@ def with_unknown(shown: Sequence[Recommendation], ask: Ask, known: Container[str
         if item in known:
             before = item if counts else None
         else:
-            behind.setdefault(before, []).append(Recommendation(item, 0.0, "unknown"))
+            behind.setdefault(before, []).append(Recommendation(item, 0.0, UNKNOWN))
     first = behind.pop(None, []) if counts else []
     listed = [*first, *(one for item in shown for one in (item, *behind.pop(item.id, [])))]
     left = [one for followers in behind.values() for one in followers]

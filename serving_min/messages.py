@@ -122,7 +122,8 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
 class Recommendation(Struct, frozen=True, gc=False):
     """An item; ``reason`` is the retriever that spoke for it most ("model", "trending", …), or "popular in category",
     "popular in segment" or "popular" for those that the fallback filled in, whose scores do not compare with the
-    others. What the shop's catalogue does not say is left out."""
+    others, "unknown" for those that only the request itself named. What the shop's catalogue does not say is left
+    out."""
 
     id: ItemId
     score: Annotated[float, Meta(description="six significant digits")]

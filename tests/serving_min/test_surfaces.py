@@ -13,7 +13,7 @@ from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import BundleError, RequestError, UnknownSurfaceError
-from serving_min.messages import Answer, Event, Liked, Request, Scored
+from serving_min.messages import Answer, Event, Filters, Liked, PriceRange, Request, Scored
 from serving_min.queries import Queries
 from serving_min.rerank import TopK
 from tests.serving_min.handmade import NOW, write_bundle
@@ -111,6 +111,21 @@ def test_what_the_bundle_does_not_know_stays_behind_its_neighbour_in_search(engi
     ranked = ask(engine, "rank", history=["A"], items=["new", "D", "B"])
     assert [item.id for item in ranked.items] == ["B", "D", "new"]
     assert ranked.items[-1].reason == "unknown"
+
+
+def test_what_the_model_may_not_recommend_is_ordered_last(engine: Engine) -> None:
+    items: list[str | Scored] = ["new", "F", "D", "B"]  # F is no candidate
+    for history, others in ((["A"], [("B", "model"), ("D", "model")]), ([], [("B", "popular"), ("D", "popular")])):
+        ranked = ask(engine, "rank", history=history, items=items)
+        assert shown(ranked) == [*others, ("F", "unknown"), ("new", "unknown")]
+        assert (ranked.items[2].title, ranked.items[2].score) == ("Fig", 0)
+    assert [item.id for item in ask(engine, "rank", items=items, k=3).items] == ["B", "D", "F"]
+    assert ask(engine, "rank", items=["F"]).items[0].id == "F"
+    for bounds in ({"exclude": ["F"]}, {"filters": Filters(price=PriceRange(min=10))}):
+        assert "F" not in [item.id for item in ask(engine, "rank", items=items, **bounds).items]
+    assert ask(engine, "rank", items=["F"], history=["F"], exclude_seen=True).items == []
+    assert ask(engine, "seen-again", items=["F"], history=["A"]).items[0].id == "A"
+    assert shown(ask(engine, "nothing", items=["F", "B"])) == [("B", "popular"), ("F", "unknown")]
 
 
 def test_search_weighs_its_own_order_against_the_users(engine: Engine) -> None:
