@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving_min.asks import Ask
 from serving_min.blend import shares
@@ -17,6 +18,7 @@ from serving_min.surfaces import GIVEN, Surface
 
 Lists = Mapping[int, TopK]  # by the place of the retriever in its surface; those that failed are not there
 LEAST = 1e-3  # of the top's share, for the worst of the given items: it was found, after all
+GAP = 4  # of a float32's smallest steps, between given items: a weight may make one of two
 
 
 def joined(surface: Surface, lists: Lists, k: int) -> tuple[TopK, list[str]]:
@@ -39,14 +41,27 @@ def joined(surface: Surface, lists: Lists, k: int) -> tuple[TopK, list[str]]:
 def given_order(ask: Ask) -> TopK:
     """The request's own items as they came: by their scores if all have one, else by their places."""
     codes, scores = np.array([*ask.given], np.int32), [*ask.given.values()]
-    worth = np.arange(len(codes), 0, -1, dtype=np.float32)
+    worth = np.arange(len(codes), 0, -1, dtype=np.float64)
     if all(score is not None for score in scores):
-        worth = np.array(scores, np.float32)
-    low, span = worth.min(initial=np.inf), np.ptp(worth) if len(worth) else 0.0
-    worth = (worth - low) / span + LEAST if span > 0 else np.ones_like(worth)
+        worth = np.array(scores, np.float64)
+    best_first = np.argsort(-worth, kind="stable")
+    said = np.empty(len(codes), np.float32)
+    said[best_first] = _falling(worth[best_first])
     order = np.argsort(codes)
     order = order[ask.bounds.within(codes[order])]
-    return best_of(codes[order], worth[order].astype(np.float32), len(codes) + 1)
+    return best_of(codes[order], said[order], len(codes) + 1)
+
+
+def _falling(worth: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Shares of ``worth`` [n], the best first: each is less than the one before it, however close they are."""
+    said = np.ones(len(worth), np.float32)
+    halves = worth / 2  # the distance between the greatest and the least may be more than a float can say
+    if len(halves) and (span := halves[0] - halves[-1]) > 0:
+        said = ((halves - halves[-1]) / span).astype(np.float32) + np.float32(LEAST)
+    steps = GAP * np.arange(len(worth), dtype=np.int32)
+    bits = said.view(np.int32)  # ordered as the floats are, none of which is negative
+    falling: NDArray[np.float32] = (np.minimum.accumulate(bits + steps) - steps).view(np.float32)
+    return falling
 
 
 def with_unknown(shown: Sequence[Recommendation], ask: Ask, known: Container[str]) -> list[Recommendation]:

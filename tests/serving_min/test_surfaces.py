@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving_min.asks import Asked
 from serving_min.bounds import Bounds
@@ -133,6 +135,33 @@ def test_search_weighs_its_own_order_against_the_users(engine: Engine) -> None:
     assert [item.id for item in ask(engine, "search", items=items, k=3).items] == ["D", "C", "B"]
     # the engine's shares: D 1, C .95, B 0; the model's, of A: B 1, C .5, D 0, at half
     assert [item.id for item in ask(engine, "search", history=["A"], items=items).items] == ["C", "D", "B"]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        (1_750_000_003, 1_750_000_002, 1_750_000_001),  # seconds: float32 has them 128 apart
+        (3e-50, 2e-50, 1e-50),
+        (1e39, 1e20, 1.0),
+        (3e38, 1.0, -3e38),
+        (1e300, 1.0, -1e300),
+        (1.7e308, -1.6e308, -1.7e308),
+        (1.0, 1.0, 1.0),
+        (2.0, 2.0, 1.0),
+        (None, None, None),
+    ],
+)
+def test_the_order_given_holds_whatever_its_scores(engine: Engine, scores: tuple[float | None, ...]) -> None:
+    items: list[str | Scored] = [Scored(item, score) for item, score in zip("EAC", scores, strict=True)]
+    assert shown(ask(engine, "search", items=items)) == [("E", "given"), ("A", "given"), ("C", "given")]
+
+
+@settings(deadline=None)
+@given(st.permutations("ABCDEF"), st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=6))
+def test_any_finite_scores_are_an_order(engine: Engine, items: list[str], scores: list[float]) -> None:
+    best_first = sorted(zip(items, scores, strict=True), key=lambda pair: -pair[1])
+    found = ask(engine, "search", items=[Scored(item, score) for item, score in zip(items, scores, strict=True)])
+    assert [item.id for item in found.items] == [item for item, _ in best_first]
 
 
 def test_items_to_be_ordered_come_back_even_from_the_cart(engine: Engine) -> None:
