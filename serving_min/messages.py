@@ -114,9 +114,11 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def given(self) -> dict[str, float | None]:
-        """``items`` once each, as they came, and their scores."""
-        pairs = [(item, None) if isinstance(item, str) else (item.id, item.score) for item in reversed(self.items)]
-        return dict(reversed(dict(pairs).items()))
+        """``items`` as they came, and their scores; what came before is not listed again."""
+        given: dict[str, float | None] = {}
+        for item in self.items:
+            given.setdefault(*((item, None) if isinstance(item, str) else (item.id, item.score)))
+        return given
 
 
 class Recommendation(Struct, frozen=True, gc=False):

@@ -164,6 +164,12 @@ def test_any_finite_scores_are_an_order(engine: Engine, items: list[str], scores
     assert [item.id for item in found.items] == [item for item, _ in best_first]
 
 
+def test_an_item_given_twice_stands_where_it_came_first(engine: Engine) -> None:
+    assert [item.id for item in ask(engine, "search", items=["E", "A", "new", "E", "new"]).items] == ["E", "A", "new"]
+    scored: list[str | Scored] = [Scored("E", 1.0), Scored("A", 5.0), Scored("E", 9.0)]
+    assert [item.id for item in ask(engine, "search", items=scored).items] == ["A", "E"]
+
+
 def test_items_to_be_ordered_come_back_even_from_the_cart(engine: Engine) -> None:
     answer = ask(engine, "search", items=["D", "B"], item="D", cart=["B"])
     assert {item.id for item in answer.items} == {"D", "B"}
