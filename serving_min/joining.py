@@ -65,13 +65,15 @@ def _falling(worth: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def with_unknown(shown: Sequence[Recommendation], ask: Ask, known: Container[str]) -> list[Recommendation]:
-    """Whoever wants items ordered gets those that the bundle does not know too. Where the given order counts, each
-    stays behind the item that came before it, since new products would vanish from search otherwise; elsewhere they
-    are last.
+    """Whoever wants items ordered gets those that the bundle does not know too, as far as exclusions and filters let
+    them pass. Where the given order counts, each stays behind the item that came before it, since new products would
+    vanish from search otherwise; elsewhere they are last.
     """
-    order = list(ask.request.given)
-    if all(score is not None for score in ask.request.given.values()):
-        order.sort(key=lambda item: -(ask.request.given[item] or 0.0))
+    passed = ask.request.filters.pass_unknown and ask.surface.rules.filters.pass_unknown
+    given, excluded = ask.request.given, {*ask.request.exclude}
+    order = [item for item in given if item in known or (passed and item not in excluded)]
+    if all(score is not None for score in given.values()):
+        order.sort(key=lambda item: -(given[item] or 0.0))
     counts = any(asked.source == GIVEN for asked in ask.surface.retrievers)
     behind: dict[str | None, list[Recommendation]] = {}
     before = None

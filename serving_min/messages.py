@@ -67,6 +67,11 @@ class Filters(Struct, frozen=True, forbid_unknown_fields=True):
     age: Annotated[float, Meta(ge=0)] | None = None
     available: bool = False
 
+    @property
+    def pass_unknown(self) -> bool:
+        """Whether an item passes of which nothing is known."""
+        return self.category is None and self.brand is None and self.price is None
+
 
 class Scored(Struct, frozen=True, forbid_unknown_fields=True):
     """An item that the shop wants ordered, with the score of whoever found it."""

@@ -36,6 +36,7 @@ SURFACES: dict[str, Any] = {
     },
     "onboarding": {"retrievers": [{"source": "model"}], "needs": "liked"},
     "one-each": {"retrievers": [{"source": "model"}], "rules": {"caps": {"category": 1}}},
+    "bright": {"retrievers": [{"source": "model"}], "needs": "items", "rules": {"filters": {"category": ["red"]}}},
     "nothing": {"retrievers": []},
 }
 
@@ -164,6 +165,19 @@ def test_any_finite_scores_are_an_order(engine: Engine, items: list[str], scores
     assert [item.id for item in found.items] == [item for item, _ in best_first]
 
 
+@pytest.mark.parametrize("surface", ["rank", "search"])
+def test_exclusions_and_filters_hold_for_unknown_items_too(engine: Engine, surface: str) -> None:
+    def found(**bounds: Any) -> list[str]:
+        return [item.id for item in ask(engine, surface, items=["B", "new", "newer"], **bounds).items]
+
+    assert found(exclude=["new", "nothing"]) == ["B", "newer"]
+    for asked in (Filters(category=["red"]), Filters(brand=["y"]), Filters(price=PriceRange(max=20))):
+        assert found(filters=asked) == ["B"]
+    assert found(filters=Filters(category=[])) == []
+    passed = Filters(not_category=["blue"], not_brand=["x"], available=True)
+    assert found(filters=passed, now=NOW + 1) == ["B", "new", "newer"]
+
+
 def test_an_item_given_twice_stands_where_it_came_first(engine: Engine) -> None:
     assert [item.id for item in ask(engine, "search", items=["E", "A", "new", "E", "new"]).items] == ["E", "A", "new"]
     scored: list[str | Scored] = [Scored("E", 1.0), Scored("A", 5.0), Scored("E", 9.0)]
@@ -185,6 +199,7 @@ def test_a_new_users_likes_stand_for_a_history(engine: Engine) -> None:
 
 def test_rules_of_a_surface_hold(engine: Engine) -> None:
     assert [item.category for item in ask(engine, "one-each", history=["A"], k=2).items] == ["red", "blue"]
+    assert [item.id for item in ask(engine, "bright", items=["new", "D", "B"]).items] == ["B"]
 
 
 def test_a_surface_without_retrievers_is_its_fallback(engine: Engine) -> None:
