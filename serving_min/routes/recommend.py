@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving_min.errors import RequestError
+from serving_min.fleet.deployment import BROKEN
 from serving_min.messages import MOST_ITEMS, Request
 from serving_min.shop import Shop
 from serving_min.wire import json_response, read_body, take_request_id
@@ -39,8 +40,11 @@ def routes(shop: Shop) -> list[Route]:
             raise RequestError(f"{error} - at query parameter `k`") from error
         request_id = take_request_id(http)
         given = await shop.answer(surface, Request(item=item, k=k, request_id=request_id))
+        if given.answer.fallback in BROKEN:  # a moment later it would be another one
+            return json_response(given.body(request_id), headers={"Cache-Control": "no-store"})
         headers = {"ETag": given.tag, "Cache-Control": keep}
-        if given.tag in http.headers.get("if-none-match", ""):
+        held = http.headers.get("if-none-match", "").strip()
+        if held == "*" or given.tag.removeprefix("W/") in held:
             return Response(status_code=304, headers=headers)
         return json_response(given.body(request_id), headers=headers)
 

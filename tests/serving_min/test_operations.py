@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,21 @@ def test_others_may_keep_what_depends_on_no_user(serve: Serve) -> None:
         tag = first.headers["ETag"]
         again = client.get("/v1/similar/A", headers={"If-None-Match": f'"other", {tag}'})
         assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        for held in ("*", " * ", tag.removeprefix("W/"), f'"other",{tag.removeprefix("W/")}'):
+            assert client.get("/v1/similar/A", headers={"If-None-Match": held}).status_code == 304
         assert client.get("/v1/similar/B", headers={"If-None-Match": tag}).status_code == 200
         assert client.get("/v1/similar/A", params={"k": 1}).headers["ETag"] != tag
         assert "ETag" not in client.post("/v1/similar", json={"item": "A"}).headers
+
+
+def test_nobody_keeps_what_came_too_late(bundles: dict[str, Path]) -> None:
+    engine = Engine(Bundle.load(bundles["vector"]), clock=lambda: NOW, timer=lambda: inf)
+    with TestClient(create_app(Shop(engine))) as client:
+        for held in ({}, {"If-None-Match": "*"}):
+            answer = client.get("/v1/similar/A", headers=held)
+            assert (answer.status_code, answer.json()["fallback"]) == (200, "the deadline has passed")
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "ETag" not in answer.headers
 
 
 def test_a_user_can_see_what_is_kept_and_be_forgotten(serve: Serve, tmp_path: Path) -> None:
