@@ -12,7 +12,7 @@ from serving_min.bounds import Bounds, Codes
 from serving_min.history import KnownHistory, read_history
 from serving_min.items import Items
 from serving_min.manifest import History as Vocabulary
-from serving_min.messages import Fallback, Request
+from serving_min.messages import Fallback, Liked, Request
 from serving_min.popularity import Popularity
 from serving_min.surfaces import GIVEN, POPULAR, SEGMENT, Surface
 
@@ -63,24 +63,39 @@ class Ask(Struct, frozen=True, eq=False):
         return [*dict.fromkeys(item for history in self.histories.values() for item in history.unknown_items)]
 
 
-def understand(asked: Asked, surface: Surface, items: Items, vocabulary: Vocabulary, *, now: int, keep: bool) -> Ask:
-    """``keep`` is whether the bundle's policy recommends items of the history again."""
+def understand(
+    asked: Asked,
+    surface: Surface,
+    items: Items,
+    vocabulary: Vocabulary,
+    *,
+    now: int,
+    keep: bool,
+    typical: Sequence[str] = (),
+) -> Ask:
+    """``keep`` is whether the bundle's policy recommends items of the history again. The ``typical`` items, which stand
+    for what a new user likes, are part of the history without having been seen."""
     request = asked.request
     codes = items.codes
-    history = read_history(request, codes, vocabulary, now, counted=surface.events)
+
+    def read(stand_ins: Sequence[str]) -> KnownHistory:
+        return read_history(with_likes(request, stand_ins), codes, vocabulary, now, counted=surface.events)
+
+    history = read(typical)
+    seen = read(()).items if typical else history.items
     nothing = KnownHistory([], None, None, now, history.attributes, [], [])
     item = replace_items(history, [request.item], codes) if request.item else nothing
     cart = replace_items(history, request.cart, codes) if request.cart else nothing
     histories = {"history": history, "item": item, "cart": cart}
     given = {codes[item]: score for item, score in request.given.items() if item in codes} if request.items else {}
-    among = _among(surface, given, history, bool(request.items))
+    among = _among(surface, given, seen, bool(request.items))
     barred = [codes[excluded] for excluded in request.exclude if excluded in codes]
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
         barred += item.items
         barred += cart.items
     exclude = surface.seen == "exclude" or (surface.seen == "policy" and not keep)
     if request.exclude_seen if request.exclude_seen is not None else exclude:
-        barred += history.items
+        barred += seen
     allowed = items.allowed(request.filters, now)
     distinct = {*barred}
     bounds = Bounds(request.wanted, np.fromiter(distinct, np.int32, len(distinct)), allowed, among)
@@ -94,21 +109,25 @@ def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str,
     return KnownHistory(known, None, None, history.now, history.attributes, unknown, [])
 
 
-def with_likes(request: Request, items: Items, popularity: Popularity) -> Request:
-    """A new user's likes as a history: items liked, after the most popular of each category liked."""
-    if not (request.liked.items or request.liked.categories):
-        return request
+def typical_of(liked: Liked, items: Items, popularity: Popularity) -> list[str]:
+    """The most popular items of each category that a new user likes."""
     typical: list[str] = []
     if items.category is not None:
-        for name in request.liked.categories:
+        for name in liked.categories:
             kin = popularity.top(MOST_OF_A_LIKED_CATEGORY, items.category.among([name]))
             typical += [items.ids.at(code) for code in kin[::-1].tolist()]
-    return replace(request, history=[*request.history, *typical, *request.liked.items])
+    return typical
 
 
-def _among(surface: Surface, given: Mapping[int, float | None], history: KnownHistory, ordering: bool) -> Codes | None:
+def with_likes(request: Request, typical: Sequence[str]) -> Request:
+    """A new user's likes as a history: items liked, after what is ``typical`` of the categories liked."""
+    likes = [*typical, *request.liked.items]
+    return replace(request, history=[*request.history, *likes]) if likes else request
+
+
+def _among(surface: Surface, given: Mapping[int, float | None], seen: Sequence[int], ordering: bool) -> Codes | None:
     if surface.seen == "only":
-        return _codes(set(history.items))
+        return _codes(set(seen))
     return _codes(set(given)) if ordering else None
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from serving_min.asks import Ask, Asked, understand, with_likes
+from serving_min.asks import Ask, Asked, typical_of, understand
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
@@ -146,11 +146,11 @@ class Engine:
     def _understood(self, asked: Asked) -> Ask:
         self.check(asked)
         items, manifest = self.bundle.items, self.bundle.manifest
-        request = with_likes(asked.request, items, self.popularity)
-        liking = asked if request is asked.request else replace(asked, request=request)
+        typical = typical_of(asked.request.liked, items, self.popularity)
         now = int(self.clock()) if asked.request.now is None else asked.request.now
         surface = self.bundle.surfaces[asked.surface]
-        ask = understand(liking, surface, items, manifest.history, now=now, keep=not manifest.policy.exclude_seen)
+        keep = not manifest.policy.exclude_seen
+        ask = understand(asked, surface, items, manifest.history, now=now, keep=keep, typical=typical)
         look = self.rerankers[asked.surface].asks(ask.bounds, now)
         if asked.dismissed:
             look = replace(look, k=max(look.k, surface.rules.depth))

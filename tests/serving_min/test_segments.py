@@ -96,7 +96,7 @@ def test_the_category_goes_before_the_segment(engine: Engine) -> None:
     answer = ask(engine, "product", item="B", user=GERMAN, k=3)
     assert shown(answer) == [(item, "popular in category") for item in "CA"] + [("E", "popular in segment")]
     liked = ask(engine, "push", liked=Liked(categories=["red"]), user=GERMAN, exclude_seen=True, k=4)
-    assert ids(liked) == "ED"
+    assert ids(liked) == "ABCE"
 
 
 def test_a_surface_chooses_its_fallbacks(engine: Engine) -> None:

@@ -192,9 +192,22 @@ def test_items_to_be_ordered_come_back_even_from_the_cart(engine: Engine) -> Non
 def test_a_new_users_likes_stand_for_a_history(engine: Engine) -> None:
     answer = ask(engine, "onboarding", liked=Liked(items=["A"]), k=2)
     assert shown(answer) == [("B", "model"), ("C", "model")]
-    answer = ask(engine, "onboarding", liked=Liked(categories=["blue"]), exclude_seen=False, k=2)
+    answer = ask(engine, "onboarding", liked=Liked(categories=["blue"]), k=2)
     assert [item.id for item in answer.items] == ["D", "E"]
     assert answer.fallback is None
+
+
+@pytest.mark.parametrize("exclude_seen", [None, True])
+def test_what_is_popular_in_a_category_liked_was_not_seen(engine: Engine, exclude_seen: bool | None) -> None:
+    # D and E stand for the blue things: who names D, or had E, still gets the other
+    for liked, history, best in ((["D"], [], "E"), ([], ["E"], "D")):
+        likes = Liked(items=liked, categories=["blue"])
+        answer = ask(engine, "onboarding", liked=likes, history=history, exclude_seen=exclude_seen, k=6)
+        found = [item.id for item in answer.items]
+        assert found[0] == best
+        assert set(found) == {"A", "B", "C", best}
+    answer = ask(engine, "seen-again", liked=Liked(items=["A"], categories=["blue"]))
+    assert [item.id for item in answer.items] == ["A"]
 
 
 def test_rules_of_a_surface_hold(engine: Engine) -> None:
