@@ -48,7 +48,7 @@ from serving_min.recency import Recency
 from serving_min.segments import NO_SEGMENTS, Segments, read_segments
 from serving_min.sessions import Sessions
 from serving_min.static import Static
-from serving_min.surfaces import BUILT_IN, MINIMUM, PLAIN_NAME, SEGMENT, Surface, Surfaces
+from serving_min.surfaces import BUILT_IN, MINIMUM, PLAIN_NAME, SEGMENT, TAKEN, Surface, Surfaces
 from serving_min.trees import Trees
 from serving_min.users import Users
 from serving_min.vector_files import read_vectors
@@ -195,6 +195,7 @@ def _read_surfaces(folder: Path, manifest: Manifest) -> Surfaces:
         }
         for name, surface in surfaces.items():
             must(bool(PLAIN_NAME.fullmatch(name)), f"{name!r} is no name of a surface; use a-z, 0-9 and '-'")
+            must(name not in TAKEN, f"no surface can be called {name!r}, /v1/{name} is another route")
             strange = {asked.source for asked in surface.retrievers} - sources
             must(not strange, f"{name} asks {sorted(strange)}; there are {sorted(sources)}")
     return {**MINIMUM, **surfaces}

@@ -22,6 +22,7 @@ MODEL, SIMILAR, GIVEN, POPULAR, SEGMENT = "model", "similar", "given", "popular"
 BUILT_IN = (MODEL, SIMILAR, GIVEN, POPULAR)  # in every bundle; "segment" is where there are segments
 RECOMMEND = "recommend"
 PLAIN_NAME = re.compile("[a-z][a-z0-9-]*")
+TAKEN = ("events", "model", "users")  # names that other routes have under /v1
 
 Needs = Literal["nothing", "item", "items", "liked"]
 Seen = Literal["policy", "exclude", "keep", "only"]

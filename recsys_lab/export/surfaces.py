@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.errors import ConfigError
-from serving_min.surfaces import PLAIN_NAME, Surface, with_sources
+from serving_min.surfaces import PLAIN_NAME, TAKEN, Surface, with_sources
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ def read_surfaces(settings: Mapping[str, Any], others: Collection[str], catalogu
     for name in surfaces:
         if not PLAIN_NAME.fullmatch(name):
             raise ConfigError(f"export.surfaces: {name!r} is no name for a route; use a-z, 0-9 and '-'")
+        if name in TAKEN:
+            raise ConfigError(f"export.surfaces: no surface can be called {name!r}, /v1/{name} is another route")
     kept = with_sources(surfaces, others)
     for name, surface in surfaces.items():
         for asked in set(surface.retrievers) - set(kept[name].retrievers):

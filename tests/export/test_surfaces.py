@@ -45,6 +45,7 @@ def test_the_default_list_to_buy_again_is_of_purchases() -> None:
     ("settings", "says"),
     [
         ({"Home Page": {"retrievers": []}}, "'Home Page' is no name for a route"),
+        ({"events": {"retrievers": []}}, "no surface can be called 'events', /v1/events is another route"),
         ({"home": {"retrievers": [], "fallback": ["luck"]}}, "Invalid enum value 'luck'"),
         ({"home": {"retriever": []}}, "unknown field `retriever`"),
     ],

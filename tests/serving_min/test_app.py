@@ -16,6 +16,7 @@ from serving_min.app import create_app
 from serving_min.engine import Engine
 from serving_min.messages import Request
 from serving_min.shop import Shop
+from serving_min.surfaces import TAKEN
 from serving_min.wire import LARGEST_BODY
 from tests.serving_min.handmade import NOW
 from tests.serving_min.process import running
@@ -25,6 +26,11 @@ from tests.serving_min.process import running
 def client(request: pytest.FixtureRequest, bundles: dict[str, Path]) -> Iterator[httpx.Client]:
     with running(bundles[request.param]) as server, httpx.Client(base_url=server.address) as client:
         yield client
+
+
+def served(engine: Engine) -> set[str]:
+    """The paths of all routes."""
+    return {getattr(route, "path", "").replace(":id}", "}") for route in create_app(Shop(engine)).routes}
 
 
 def test_recommend_answers_as_the_engine(client: httpx.Client, engine: Callable[[str], Engine]) -> None:
@@ -119,6 +125,11 @@ def test_routes_and_methods_that_are_not_there(client: httpx.Client) -> None:
     assert response.json() == {"error": "/v1/recommend does not take GET; use POST"}
 
 
+def test_no_surface_may_be_called_as_another_route(engine: Callable[[str], Engine]) -> None:
+    names = {path.split("/")[2] for path in served(engine("static")) if path.startswith("/v1/")}
+    assert names - {"{surface}"} == {*TAKEN}
+
+
 def test_health_and_model(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").json()["status"] == "ready"
@@ -138,8 +149,7 @@ def test_request_id_is_in_header_and_answer(client: httpx.Client) -> None:
 def test_openapi_describes_what_is_answered(client: httpx.Client, engine: Callable[[str], Engine]) -> None:
     api = client.get("/openapi.json").json()
     surfaces = {"/v1/recommend", "/v1/rank", "/v1/similar", "/v1/similar/{item_id}"}
-    served = {getattr(route, "path", "").replace(":id}", "}") for route in create_app(Shop(engine("static"))).routes}
-    assert set(api["paths"]) - surfaces <= served
+    assert set(api["paths"]) - surfaces <= served(engine("static"))
 
     def check(instance: Any, name: str) -> None:
         jsonschema.validate(instance, {"$ref": f"#/components/schemas/{name}", "components": api["components"]})

@@ -266,6 +266,8 @@ def test_what_was_dismissed_fades_with_what_is_like_it(engine: Engine) -> None:
     ("surfaces", "says"),
     [
         ({"Home": {"retrievers": []}}, "'Home' is no name of a surface"),
+        ({"events": {"retrievers": []}}, "no surface can be called 'events', /v1/events is another route"),
+        ({"users": {"retrievers": []}}, "no surface can be called 'users'"),
         ({"home": {"retrievers": [{"source": "stars"}]}}, "home asks ['stars']; there are"),
         ({"home": {"retrievers": [], "depth": 0}}, "`int` >= 1 - at `$[...].depth`"),
         ({"home": {}}, "missing required field `retrievers`"),
