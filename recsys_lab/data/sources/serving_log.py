@@ -23,6 +23,7 @@ EVENTS |= {"received": "BIGINT", "surface": "VARCHAR", "request_id": "VARCHAR", 
 SHOWN = 'STRUCT(item VARCHAR, "position" INTEGER, score DOUBLE, propensity DOUBLE, reason VARCHAR)[]'
 ANSWERS = {"request_id": "VARCHAR", "user": "VARCHAR", "surface": "VARCHAR", "model": "VARCHAR", "version": "VARCHAR"}
 ANSWERS |= {"now": "BIGINT", "history": "BIGINT", "shown": SHOWN}
+ANSWERS |= {"candidates": "STRUCT(item VARCHAR, score DOUBLE)[]", "fallback": "VARCHAR"}
 NOT_LIKED = ("impression", "dismiss")
 
 
@@ -33,7 +34,7 @@ class ServingLog(Source):
     A segment that is still being written counts up to its last whole line; what is written after a source has looked
     is for the next one. Events that came twice, by their id, count once, as they came first; impressions and dismissals
     are no signs of liking and stay out. ``items_path`` is the shop's catalogue as Parquet. ``impressions.parquet``
-    beside the prepared log holds what :func:`impressions` returns.
+    and ``candidates.parquet`` beside the prepared log hold what the functions of these names return.
     """
 
     def __init__(self, path: str | Path | None = None, items_path: str | Path | None = None) -> None:
@@ -89,30 +90,56 @@ class ServingLog(Source):
 
     def extras(self, folder: Path) -> None:
         _impressions(self._snapshot).to_parquet(folder / "impressions.parquet", index=False)
+        _candidates(self._snapshot).to_parquet(folder / "candidates.parquet", index=False)
 
 
 def impressions(path: str | Path) -> pd.DataFrame:
     """What was shown by the log at ``path``, a row for each place of each answer, in order of time.
 
     Columns: request_id, user_id, timestamp (epoch seconds), surface, position (from 1), item_id, score, propensity
-    (the probability with which the policy puts the item there), model, version, and clicked: whether a click event
-    names this request and item. Raises SourceError.
+    (the probability with which the policy puts the item there), model, version, fallback (why the surface's retrievers
+    could not speak, if so), and clicked: whether a click event names this request and item. Raises SourceError.
     """
     return _impressions(Snapshot(path))
 
 
-def _impressions(log: Snapshot) -> pd.DataFrame:
-    import duckdb
+def candidates(path: str | Path) -> pd.DataFrame:
+    """What could have been shown, a row for each item of each answer that the log has a score of, in order of time.
 
-    query = f"""
-        WITH places AS (SELECT * EXCLUDE shown, unnest(shown) AS place FROM {_relation(log, "answers", ANSWERS)}),
+    Columns: request_id, timestamp, item_id, score. Raises SourceError.
+    """
+    return _candidates(Snapshot(path))
+
+
+def _impressions(log: Snapshot) -> pd.DataFrame:
+    return _asked(
+        log,
+        f"""
+        WITH places AS (SELECT *, unnest(shown) AS place FROM {_relation(log, "answers", ANSWERS)}),
              clicks AS (SELECT DISTINCT request_id, item FROM {_relation(log, "events", EVENTS)} WHERE event = 'click')
         SELECT places.request_id, "user" AS user_id, "now" AS timestamp, surface, place.position AS position,
                place.item AS item_id, place.score AS score, place.propensity AS propensity, model, version,
-               clicks.item IS NOT NULL AS clicked
+               fallback, clicks.item IS NOT NULL AS clicked
         FROM places LEFT JOIN clicks ON clicks.request_id = places.request_id AND clicks.item = place.item
         ORDER BY timestamp, places.request_id, position, item_id
-    """
+        """,
+    )
+
+
+def _candidates(log: Snapshot) -> pd.DataFrame:
+    return _asked(
+        log,
+        f"""
+        WITH found AS (SELECT request_id, "now", unnest(candidates) AS one FROM {_relation(log, "answers", ANSWERS)})
+        SELECT request_id, "now" AS timestamp, one.item AS item_id, one.score AS score FROM found
+        ORDER BY timestamp, request_id, score DESC, item_id
+        """,
+    )
+
+
+def _asked(log: Snapshot, query: str) -> pd.DataFrame:
+    import duckdb
+
     try:
         with connect() as connection:
             return connection.execute(query).fetch_df()

@@ -9,7 +9,7 @@ import pytest
 
 from recsys_lab.data.prepare import prepare
 from recsys_lab.data.sources import snapshot
-from recsys_lab.data.sources.serving_log import ServingLog, impressions
+from recsys_lab.data.sources.serving_log import ServingLog, candidates, impressions
 from recsys_lab.errors import SourceError
 from serving_min.events import Kind
 from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Line, Shown
@@ -71,11 +71,18 @@ def test_events_each_once_and_as_they_came_first(log: Path) -> None:
     assert loaded.dropped == {"events that came twice": 1, "impressions and dismissals": 2}
 
 
+def test_candidates_have_scores(log: Path) -> None:
+    assert candidates(log).to_dict("records") == [
+        {"request_id": "r0", "timestamp": NOON - 60, "item_id": "Z", "score": 0.1},
+        {"request_id": "r1", "timestamp": NOON, "item_id": "Z", "score": 0.1},
+    ]
+
+
 def test_impressions_have_propensities_and_clicks(log: Path) -> None:
     table = impressions(log)
     assert list(table) == [
         *("request_id", "user_id", "timestamp", "surface", "position", "item_id", "score", "propensity"),
-        *("model", "version", "clicked"),
+        *("model", "version", "fallback", "clicked"),
     ]
     rows = table[["request_id", "position", "item_id", "propensity", "clicked"]].to_numpy().tolist()
     assert rows == [["r0", 1, "A", 0.5, False], ["r1", 1, "B", 0.5, True], ["r1", 2, "A", 0.25, False]]
@@ -160,6 +167,7 @@ def test_prepared_with_a_catalogue_and_its_impressions(log: Path, tmp_path: Path
     assert (len(dataset.log), dataset.log.n_items) == (3, 4)
     assert dataset.log.event_names == ("click", "view", "purchase")
     assert len(pd.read_parquet(dataset.folder / "impressions.parquet")) == 3
+    assert len(pd.read_parquet(dataset.folder / "candidates.parquet")) == 2
 
 
 @pytest.mark.parametrize("stream", ["events", "answers"])
@@ -188,6 +196,7 @@ def test_lines_of_a_later_version_are_read(tmp_path: Path) -> None:
 def test_no_answers_are_no_impressions(tmp_path: Path) -> None:
     write(tmp_path, event("1", "ann", "A"))
     assert impressions(tmp_path).empty
+    assert candidates(tmp_path).empty
 
 
 def test_a_folder_without_segments(tmp_path: Path) -> None:
