@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving_min.connection import Connection
 from serving_min.heads import Head, head_of
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
@@ -45,7 +45,7 @@ class Turn:
         self.response_complete = self.disconnected = False
 
 
-class Quick(HttpToolsProtocol):
+class Quick(Connection):
     """Connections to one ``shop``."""
 
     cycle: Any  # a Turn, or uvicorn's own

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from serving_min.app import create_app
 from serving_min.bundle import Bundle
+from serving_min.connection import Connection
 from serving_min.engine import Engine
 from serving_min.errors import ServingError
 from serving_min.listening import address, listen
@@ -69,12 +70,13 @@ def run(shop: Shop, listener: socket.socket, admin: socket.socket | None) -> Non
     Serving(shop, address(listener), admin).run(sockets=[listener])
 
 
-def configured(app: Starlette, *, lifespan: bool, protocol: Any = "httptools") -> uvicorn.Config:
+def configured(app: Starlette, *, lifespan: bool, protocol: Any = Connection) -> uvicorn.Config:
     """How HTTP is spoken."""
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop, where it exists
         http=protocol,
+        ws="none",
         lifespan="on" if lifespan else "off",
         log_config=None,  # the process's own: see serving_min.logs
         access_log=False,

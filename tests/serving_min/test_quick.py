@@ -18,10 +18,10 @@ from unittest.mock import MagicMock
 
 import pytest
 from starlette.testclient import TestClient
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from serving_min.app import create_app
+from serving_min.connection import Connection
 from serving_min.engine import Engine
 from serving_min.errors import RequestError
 from serving_min.fleet.fleet import Fleet
@@ -273,7 +273,7 @@ def test_a_plain_request_needs_no_parser(
     connection: Quick, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes], parsed: list[bytes]
 ) -> None:
     given: list[bytes] = []
-    monkeypatch.setattr(HttpToolsProtocol, "data_received", lambda _, data: given.append(data))
+    monkeypatch.setattr(Connection, "data_received", lambda _, data: given.append(data))
     for piece in pieces:
         if not given:
             connection.data_received(piece)

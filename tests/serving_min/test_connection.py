@@ -1,0 +1,78 @@
+"""What a client may do with a connection, whoever answers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving_min.connection import Connection
+from serving_min.server import configured
+from serving_min.wire import PROBLEMS, RequestIds, read_body
+from tests.serving_min.nobody import Loop, Nobody
+
+NEXT = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+UPGRADES = [
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    b"Upgrade: websocket\r\nconnection: keep-alive, upgrade\r\nSec-WebSocket-Version: 13\r\n",
+]
+
+
+async def echo(request: Request) -> Response:
+    return Response(await read_body(request.receive))
+
+
+@pytest.fixture
+def client() -> Iterator[Nobody]:
+    routes = [Route("/echo", echo, methods=["POST"])]
+    app = Starlette(routes=routes, middleware=[Middleware(RequestIds)], exception_handlers=PROBLEMS)
+    loop = Loop()
+    client = Nobody(loop, app, Connection)
+    yield client
+    client.leave()
+    loop.close()
+
+
+def head(headers: bytes, version: bytes = b"1.1") -> bytes:
+    return b"POST /echo HTTP/%b\r\nHost: x\r\n%b\r\n" % (version, headers)
+
+
+def test_all_ports_speak_so_unless_they_say_otherwise() -> None:
+    config = configured(Starlette(), lifespan=False)
+    config.load()
+    assert config.http_protocol_class is Connection
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+@pytest.mark.parametrize("split", [False, True])
+def test_who_asks_for_another_protocol_is_answered_in_this_one(client: Nobody, upgrade: bytes, split: bool) -> None:
+    asked = head(upgrade + b"Content-Length: %d\r\n" % len(NEXT))
+    assert client.say(*([asked, NEXT] if split else [asked + NEXT])) == [200]
+    assert client.transport.sent.endswith(b"\r\n\r\n" + NEXT)
+    assert client.say(head(b"Content-Length: 2\r\n") + b"{}") == [200], "the connection goes on"
+
+
+def test_such_requests_may_follow_each_other_like_any_others(client: Nobody) -> None:
+    chunked = head(UPGRADES[0] + b"Transfer-Encoding: chunked\r\n") + b"2\r\n{}\r\n0\r\n\r\n"
+    empty = head(UPGRADES[1] + b"Content-Length: 0\r\n")
+    both = chunked + empty
+    assert client.say(both * 6) == [200] * 12
+    assert client.say(*(both[at : at + 1] for at in range(len(both)))) == [200, 200]
+    assert not client.transport.closed
+
+
+def test_a_connection_ends_where_such_a_request_wants_it(client: Nobody) -> None:
+    assert client.say(head(b"Content-Length: 1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"), b"x") == [200]
+    assert client.transport.sent.endswith(b"x")
+    assert client.transport.closed
+
+
+@pytest.mark.parametrize("target", [b"/echo", b"elsewhere:80"])
+def test_nobody_is_connected_with_others(client: Nobody, target: bytes) -> None:
+    assert client.say(b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n%b" % (target, NEXT)) == [400]
+    assert client.transport.closed
