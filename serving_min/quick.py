@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from http import HTTPStatus
 from typing import Any, ClassVar
 
 import msgspec
@@ -19,17 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
-from serving_min.connection import Connection
+from serving_min.connection import JSON, Connection
 from serving_min.heads import Head, head_of
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
 from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, asking, internal_error, new_request_id, problem_of
 
 MOST = 1 << 16  # bytes of a body: uvicorn stops reading beyond that until somebody asks for more
-JSON = b"content-type: application/json\r\n"
 REFUSAL = msgspec.json.encode(Problem("too many requests are waiting already; try again in a second"))
 REFUSED = JSON + b"retry-after: 1\r\n"
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 decode = msgspec.json.Decoder(Request).decode
 
 
@@ -38,6 +35,7 @@ class Turn:
 
     __slots__ = ("began", "body", "disconnected", "keep_alive", "response_complete", "scope", "surface")
     message_event: ClassVar = asyncio.Event()  # uvicorn tells it of bodies and of lost connections; nobody waits here
+    more_body: ClassVar = False
 
     def __init__(self, surface: str, scope: Scope, body: bytes, *, keep_alive: bool = True) -> None:
         self.surface, self.scope, self.body, self.keep_alive = surface, scope, body, keep_alive
@@ -48,17 +46,14 @@ class Turn:
 class Quick(Connection):
     """Connections to one ``shop``."""
 
-    cycle: Any  # a Turn, or uvicorn's own
     route = Route("/v1/{surface}", lambda _: None)  # as the access log calls it
 
     def __init__(self, shop: Shop, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.shop = shop
-        self._parsing = False  # the parser has part of a request, and the rest is to come
         self._head: Head | None = None
         self._held = b""  # what has come of the request whose ``_head`` is known
         self._ending = False  # that request is the last one
-        self._rested = 0.0  # when the last answer was given, or the last piece of a request came, by the loop's clock
 
     @property
     def _open(self) -> bool:
@@ -68,15 +63,18 @@ class Quick(Connection):
     def data_received(self, data: bytes) -> None:
         come = self._held + data
         head = self._head or self._plain(come)
+        if head is not None and len(come) < head.end:
+            if self._head is None:
+                self._began = self.loop.time()
+            self._head, self._held = head, come
+            return
         self._head, self._held = None, b""
-        if head is None or len(come) > head.end:
+        if head is not None and len(come) == head.end:
+            self._take(head, come)
+        else:
             super().data_received(come)
             if self._ending:
                 super().shutdown()  # the one that is being answered is the last
-        elif len(come) == head.end:
-            self._take(head, come)
-        else:
-            self._head, self._held, self._rested = head, come, self.loop.time()
 
     def _plain(self, data: bytes) -> Head | None:
         """The head of a request that is to be answered here."""
@@ -87,13 +85,9 @@ class Quick(Connection):
             return None
         return head
 
-    def on_message_begin(self) -> None:
-        self._parsing = True
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        self._parsing = False
-        super().on_message_complete()
+    @property
+    def _coming(self) -> bool:
+        return self._parsing or self._head is not None
 
     def _take(self, head: Head, data: bytes) -> None:
         gate, observation = self.shop.gate, self.shop.observation
@@ -128,18 +122,6 @@ class Quick(Connection):
         else:
             self._ending = True
 
-    def timeout_keep_alive_handler(self) -> None:
-        """The timer outlives many answers: to set it anew for each took as long as to write it."""
-        self.timeout_keep_alive_task = None
-        left = self._rested + self.timeout_keep_alive - self.loop.time()
-        if left <= 0 and self._open:
-            super().timeout_keep_alive_handler()
-        else:
-            self._set_timer(left if left > 0 else self.timeout_keep_alive)
-
-    def _set_timer(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
     async def _answer(self, turn: Turn) -> None:
         self.shop.coming -= 1
         asking.set(turn.scope)
@@ -168,22 +150,3 @@ class Quick(Connection):
         turn.response_complete = True
         self.shop.observation.ended(turn.scope, status, turn.began)
         self._write(status, headers, body, turn.scope[REQUEST_ID], keep_alive=turn.keep_alive)
-
-    def _write(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
-        if self.transport.is_closing():
-            return
-        said: list[bytes] = [STATUS_LINES[status]]
-        for name, value in self.server_state.default_headers:
-            said += (name, b": ", value, b"\r\n")
-        if not keep_alive:
-            said.append(b"connection: close\r\n")
-        said += (headers, b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (request_id.encode(), len(body)), body)
-        self.transport.write(b"".join(said))
-        if not keep_alive:
-            self.transport.close()
-        elif self.pipeline:  # asked before this answer
-            self.on_response_complete()
-        else:
-            self._rested = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self._set_timer(self.timeout_keep_alive)

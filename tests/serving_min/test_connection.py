@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -27,9 +30,19 @@ async def echo(request: Request) -> Response:
     return Response(await read_body(request.receive))
 
 
+async def unread(_: Request) -> Response:
+    return Response()
+
+
+async def later(request: Request) -> Response:
+    while not await request.is_disconnected():
+        await asyncio.sleep(1)
+    return Response()
+
+
 @pytest.fixture
 def client() -> Iterator[Nobody]:
-    routes = [Route("/echo", echo, methods=["POST"])]
+    routes = [Route(f"/{ask.__name__}", ask, methods=["POST"]) for ask in (echo, unread, later)]
     app = Starlette(routes=routes, middleware=[Middleware(RequestIds)], exception_handlers=PROBLEMS)
     loop = Loop()
     client = Nobody(loop, app, Connection)
@@ -38,8 +51,17 @@ def client() -> Iterator[Nobody]:
     loop.close()
 
 
-def head(headers: bytes, version: bytes = b"1.1") -> bytes:
-    return b"POST /echo HTTP/%b\r\nHost: x\r\n%b\r\n" % (version, headers)
+def head(headers: bytes) -> bytes:
+    return b"POST /echo HTTP/1.1\r\nHost: x\r\n%b\r\n" % headers
+
+
+def problem(client: Nobody) -> dict[str, str]:
+    """What was answered last, which is JSON and has an id."""
+    head, _, body = client.transport.sent.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
+    assert b"\r\ncontent-type: application/json\r\n" in head
+    found = re.search(rb"\r\nx-request-id: (\S+)\r\n", head)
+    assert found
+    return {"id": found[1].decode()} | json.loads(body)
 
 
 def test_all_ports_speak_so_unless_they_say_otherwise() -> None:
@@ -76,3 +98,44 @@ def test_a_connection_ends_where_such_a_request_wants_it(client: Nobody) -> None
 def test_nobody_is_connected_with_others(client: Nobody, target: bytes) -> None:
     assert client.say(b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n%b" % (target, NEXT)) == [400]
     assert client.transport.closed
+
+
+PARTS = [
+    b"POST /ec",
+    head(b"")[:-2],
+    head(b"Content-Length: 3\r\n") + b"{",
+    head(UPGRADES[0] + b"Content-Length: 3\r\n"),
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_request_that_does_not_come_whole_is_given_up(client: Nobody, part: bytes) -> None:
+    client.loop.go_on(20)
+    client.say(part[:4])
+    client.loop.go_on(49)
+    client.say(part[4:-1])
+    client.loop.go_on(49.9)
+    assert client.say(part[-1:]) == []
+    assert not client.transport.closed
+    client.loop.go_on(50)
+    assert client.transport.sent.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert problem(client)["error"] == "the request was not here whole 30 seconds after it began"
+    assert client.transport.closed
+
+
+@pytest.mark.parametrize("first", [b"", b"\r\n", head(b"Content-Length: 2\r\n") + b"{}"])
+def test_who_asks_nothing_for_two_minutes_is_not_heard_any_more(client: Nobody, first: bytes) -> None:
+    client.say(first)
+    for moment in (30, 60, 90, 119):
+        client.loop.go_on(moment)
+        assert not client.transport.closed
+    client.loop.go_on(120)
+    assert client.transport.closed
+    assert b"408" not in client.transport.sent
+
+
+def test_who_waits_for_an_answer_may_wait(client: Nobody) -> None:
+    client.say(head(b"Content-Length: 2\r\n").replace(b"/echo", b"/later") + b"{}")
+    for moment in range(0, 600, 30):
+        client.loop.go_on(moment)
+    assert not client.transport.closed

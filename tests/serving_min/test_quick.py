@@ -14,11 +14,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 from starlette.testclient import TestClient
-from uvicorn.server import ServerState
 
 from serving_min.app import create_app
 from serving_min.connection import Connection
@@ -33,6 +31,7 @@ from serving_min.server import Beside, configured
 from serving_min.settings import Settings
 from serving_min.shop import Shop
 from tests.serving_min.handmade import NOW
+from tests.serving_min.nobody import Loop, Nobody
 
 BODY = b'{"history": ["A"], "request_id": "mine"}'
 
@@ -216,41 +215,13 @@ def test_a_connection_goes_on_after_refusals(port: int, monkeypatch: pytest.Monk
         assert answered(connection)[0][9:12] == b"200"
 
 
-class Clock:
-    """A loop whose time is told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> object:
-        self.timers.append((self.now + seconds, callback))
-        return self.timers[-1]
-
-    def advance(self, to: float) -> None:
-        """To a moment when one timer, and no other, is due."""
-        ((due, callback),) = self.timers
-        assert due == to
-        self.now, self.timers = to, []
-        callback()
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def connection(shop: Shop, clock: Clock) -> Quick:
-    """To nobody: what comes is said by the test, what is sent is noted by the transport."""
-    config = configured(create_app(shop), lifespan=False)
-    config.load()
-    connection = Quick(shop, config, ServerState(), {}, clock)
-    connection.connection_made(MagicMock(is_closing=MagicMock(return_value=False)))
-    return connection
+def client(shop: Shop) -> Iterator[Nobody]:
+    loop = Loop()
+    client = Nobody(loop, create_app(shop), partial(Quick, shop))
+    yield client
+    client.leave()
+    loop.close()
 
 
 @pytest.mark.usefixtures("busy")
@@ -270,42 +241,54 @@ def connection(shop: Shop, clock: Clock) -> Quick:
     ],
 )
 def test_a_plain_request_needs_no_parser(
-    connection: Quick, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes], parsed: list[bytes]
+    client: Nobody, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes], parsed: list[bytes]
 ) -> None:
     given: list[bytes] = []
     monkeypatch.setattr(Connection, "data_received", lambda _, data: given.append(data))
+    answers: list[int] = []
     for piece in pieces:
         if not given:
-            connection.data_received(piece)
+            answers += client.say(piece)
     assert given == parsed
-    assert connection.transport.write.call_count == (0 if parsed else 1)  # type: ignore[attr-defined]
+    assert answers == ([] if parsed else [503])
 
 
 @pytest.mark.usefixtures("busy")
-def test_a_connection_is_closed_two_minutes_after_it_was_heard_of_last(connection: Quick, clock: Clock) -> None:
-    transport: Any = connection.transport
-    for clock.now in (0, 50, 100):
-        connection.data_received(request())
-    assert transport.write.call_count == 3
-    clock.advance(120)
-    assert not transport.close.called
-    clock.now = 219
-    connection.data_received(request()[:-1])
-    clock.advance(220)
-    assert not transport.close.called, "a request is on its way"
-    clock.advance(339)
-    assert transport.close.called
+def test_a_connection_is_closed_two_minutes_after_it_was_heard_of_last(client: Nobody) -> None:
+    for moment in (1, 60, 110):
+        client.loop.go_on(moment)
+        assert client.say(request()) == [503]
+    for moment in (229, 230):
+        assert not client.transport.closed
+        client.loop.go_on(moment)
+    assert client.transport.closed
 
 
-def test_a_connection_is_not_closed_while_its_answer_is_made(connection: Quick, clock: Clock) -> None:
-    transport: Any = connection.transport
-    connection.cycle = Turn("recommend", {}, b"")
-    connection.timeout_keep_alive_handler()
-    clock.advance(120)
-    assert not transport.close.called
-    connection.cycle.response_complete = True
-    clock.advance(240)
-    assert transport.close.called
+@pytest.mark.usefixtures("busy")
+def test_a_request_that_does_not_come_whole_is_given_up(client: Nobody) -> None:
+    whole = request()
+    for moment, piece in ((100, whole[:-9]), (110, whole[-9:-5]), (129, whole[-5:])):
+        client.loop.go_on(moment)
+        statuses = client.say(piece)
+    assert statuses == [503]
+    client.loop.go_on(140)
+    client.say(whole[:-9])
+    client.loop.go_on(169)
+    client.say(whole[-9:-5])
+    assert not client.transport.closed
+    client.loop.go_on(170)
+    assert b"HTTP/1.1 408 Request Timeout" in client.transport.sent
+    assert client.transport.closed
+
+
+def test_a_connection_is_not_closed_while_its_answer_is_made(client: Nobody) -> None:
+    client.protocol.cycle = Turn("recommend", {}, b"")
+    for moment in range(0, 600, 30):
+        client.loop.go_on(moment)
+    assert not client.transport.closed
+    client.protocol.cycle.response_complete = True
+    client.loop.go_on(600)
+    assert client.transport.closed
 
 
 @pytest.mark.usefixtures("busy")
