@@ -15,7 +15,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving_min.messages import Problem
-from serving_min.wire import new_request_id
+from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, new_request_id
 
 WHOLE = 30  # seconds within which a request has come
 JSON = b"content-type: application/json\r\n"
@@ -121,9 +121,17 @@ class Connection(HttpToolsProtocol):
     def _look_in(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
     def _refuse(self, status: int, why: str) -> None:
-        """Say so, and hear no more."""
-        self._write(status, JSON, msgspec.json.encode(Problem(why)), new_request_id(), keep_alive=False)
+        """Say so, where nothing was said yet, and hear no more."""
+        if self.cycle is not None and self.cycle.scope is self.scope and self.cycle.response_started:
+            self.transport.close()
+            return
+        given = dict(self.headers).get(REQUEST_ID.lower().encode(), b"").decode("latin-1") if self._parsing else ""
+        request_id = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+        self._write(status, JSON, msgspec.json.encode(Problem(why)), request_id, keep_alive=False)
 
     def _write(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
         if self.transport.is_closing():

@@ -100,6 +100,24 @@ def test_nobody_is_connected_with_others(client: Nobody, target: bytes) -> None:
     assert client.transport.closed
 
 
+@pytest.mark.parametrize(
+    "invalid", [b"nonsense", head(b"X-Request-Id: mine\r\nContent-Length: -1\r\n"), head(b" folded: line\r\n")]
+)
+def test_what_cannot_be_parsed_is_a_problem_like_any_other(client: Nobody, invalid: bytes) -> None:
+    assert client.say(invalid) == [400]
+    assert client.transport.closed
+    said = problem(client)
+    assert said["error"] == "Invalid HTTP request received."
+    assert said["id"] == "mine" if b"mine" in invalid else len(said["id"]) == 32
+
+
+def test_who_was_answered_is_told_nothing_more(client: Nobody) -> None:
+    chunks = head(b"Transfer-Encoding: chunked\r\n").replace(b"/echo", b"/unread")
+    assert client.say(chunks, b"2\r\n{}\r\n") == [200]
+    assert client.say(b"nonsense") == []
+    assert client.transport.closed
+
+
 PARTS = [
     b"POST /ec",
     head(b"")[:-2],
