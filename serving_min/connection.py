@@ -1,7 +1,7 @@
 """The protocol of a connection: uvicorn's, kept to HTTP/1.1 and within bounds.
 
-A request is here whole so many seconds after its first byte, or it is refused and the connection ends. So it does
-when nothing was asked for a while.
+A head has so many bytes, and a request is here whole so many seconds after its first byte, or it is refused and the
+connection ends. So it does when nothing was asked for a while.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving_min.messages import Problem
 from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, new_request_id
 
+LONGEST_HEAD = 1 << 16  # bytes
 WHOLE = 30  # seconds within which a request has come
 JSON = b"content-type: application/json\r\n"
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -34,6 +35,7 @@ class Connection(HttpToolsProtocol):
         self._parsing = False  # the parser has part of a request, and the rest is to come
         self._began = 0.0  # when that came, by the loop's clock
         self._rested = self.loop.time()  # when the last answer was given
+        self._unread = 0  # bytes since the last that were a whole head, or part of a body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,6 +46,15 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
+        while data and not self.transport.is_closing():
+            piece = data[: LONGEST_HEAD - self._unread]
+            data = data[len(piece) :]
+            self._unread += len(piece)
+            self._feed(piece)
+            if self._unread >= LONGEST_HEAD:
+                self._refuse(431, f"the head of a request has at most {LONGEST_HEAD} bytes")
+
+    def _feed(self, data: bytes) -> None:
         while data:
             try:
                 self.parser.feed_data(data)
@@ -74,11 +85,16 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if not self.parser.should_upgrade():
+            self._unread = 0
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
-            self._parsing = False
+            self._unread, self._parsing = 0, False
             super().on_message_complete()
 
     def on_response_complete(self) -> None:

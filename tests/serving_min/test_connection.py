@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving_min.connection import Connection
+from serving_min.connection import LONGEST_HEAD, Connection
 from serving_min.server import configured
 from serving_min.wire import PROBLEMS, RequestIds, read_body
 from tests.serving_min.nobody import Loop, Nobody
@@ -98,6 +98,36 @@ def test_a_connection_ends_where_such_a_request_wants_it(client: Nobody) -> None
 def test_nobody_is_connected_with_others(client: Nobody, target: bytes) -> None:
     assert client.say(b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n%b" % (target, NEXT)) == [400]
     assert client.transport.closed
+
+
+def test_a_head_has_its_bounds_and_a_body_its_own(client: Nobody) -> None:
+    room = LONGEST_HEAD - len(head(b"X: \r\nContent-Length: 2\r\n"))
+    longest = head(b"X: %b\r\nContent-Length: 2\r\n" % (b"a" * room))
+    for pieces in ([longest + b"{}"], [longest, b"{}"], [longest[:9], longest[9:] + b"{}"]):
+        assert client.say(*pieces) == [200]
+    assert client.say(head(b"Content-Length: 1000000\r\n") + b" " * 1_000_000) == [200]
+    assert client.say(longest[:1_000], b"a" + longest[1_000:] + b"{}") == [431]
+    assert client.transport.closed
+    assert len(client.transport.sent) < 1_100_000
+
+
+ENDLESS = {
+    "value": head(b"X: ")[:-2] + b"a" * LONGEST_HEAD,
+    "headers": head(b"X: a\r\n" * 12_000),
+    "address": b"GET /" + b"a" * LONGEST_HEAD,
+    "nothing": b"\r\n" * LONGEST_HEAD,
+    "trailer": head(b"Transfer-Encoding: chunked\r\n") + b"1\r\na\r\n0\r\nX: " + b"a" * 2 * LONGEST_HEAD,
+    "extension": head(b"Transfer-Encoding: chunked\r\n") + b"1;" + b"a" * 2 * LONGEST_HEAD,
+}
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+@pytest.mark.parametrize("step", [1_000, 1 << 20])
+def test_what_does_not_end_is_not_read_to_the_end(client: Nobody, endless: str, step: int) -> None:
+    whole = ENDLESS[endless]
+    assert client.say(*(whole[at : at + step] for at in range(0, len(whole), step))) == [431]
+    assert client.transport.closed
+    assert problem(client)["error"] == "the head of a request has at most 65536 bytes"
 
 
 @pytest.mark.parametrize(
