@@ -7,10 +7,10 @@ import re
 from functools import lru_cache
 
 # none of those that change how long a request is, how it is answered, or what is sent on the connection afterwards
-OTHER = rb"(?:connection: keep-alive|(?!content-length|connection|expect|transfer-encoding|origin|upgrade)"
+OTHER = rb"(?:connection: keep-alive|(?!content-length|(?:proxy-)?connection|expect|transfer-encoding|origin|upgrade)"
 OTHER += rb"[a-z0-9-]+:[\t -~\x80-\xff]*)\r\n"
-HEAD = rb"POST /v1/(?!events )([\w-]+) HTTP/1\.1\r\n(?:OTHER)*content-length: (\d{1,5})\r\n(?:OTHER)*\r\n"
-plain = re.compile(HEAD.replace(b"OTHER", OTHER), re.IGNORECASE).fullmatch
+HEADERS = rb"(?:OTHER)*content-length: (\d{1,5})\r\n(?:OTHER)*".replace(b"OTHER", OTHER)
+plain = re.compile(rb"POST /v1/(?!events )([\w-]+) HTTP/1\.1\r\n(?i:%b)\r\n" % HEADERS).fullmatch
 END, LONGEST = b"\r\n\r\n", 4_096  # bytes: longer heads are the parser's
 KEPT = 1_024  # heads
 
