@@ -23,9 +23,11 @@ def create_app(shop: Shop) -> Starlette:
         await shop.stop()
 
     groups = (storefront, about, metrics, users, events, recommend)  # the last takes any name under /v1
-    return Starlette(
+    app = Starlette(
         routes=[route for group in groups for route in group.routes(shop)],
         middleware=doors(shop.settings.doors, shop.gate, shop.observation.ended),
         exception_handlers=PROBLEMS,
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # it would send to whatever host the request names
+    return app

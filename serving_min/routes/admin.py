@@ -19,11 +19,13 @@ from serving_min.wire import PROBLEMS, json_response, problem, read_body
 def create_admin_app(shop: Shop, *, guarded: bool = True) -> Starlette:
     """It neither starts nor stops the shop. What is refused changes nothing, and is a 409. It is not ``guarded`` where
     nobody but the supervisor of this process can reach it."""
-    return Starlette(
+    app = Starlette(
         routes=routes(shop),
         middleware=doors(shop.settings.doors, shop.gate if guarded else None, shop.observation.ended),
         exception_handlers={**PROBLEMS, BundleError: _on_refused, ReleaseError: _on_refused},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def routes(shop: Shop) -> list[Route]:

@@ -11,10 +11,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from serving_min.app import create_app
 from serving_min.engine import Engine
 from serving_min.messages import Request
+from serving_min.routes.admin import create_admin_app
 from serving_min.shop import Shop
 from serving_min.surfaces import TAKEN
 from serving_min.wire import LARGEST_BODY
@@ -128,6 +131,14 @@ def test_routes_and_methods_that_are_not_there(client: httpx.Client) -> None:
 def test_no_surface_may_be_called_as_another_route(engine: Callable[[str], Engine]) -> None:
     names = {path.split("/")[2] for path in served(engine("static")) if path.startswith("/v1/")}
     assert names - {"{surface}"} == {*TAKEN}
+
+
+@pytest.mark.parametrize("make", [create_app, create_admin_app])
+def test_nobody_is_sent_elsewhere(engine: Callable[[str], Engine], make: Callable[[Shop], Starlette]) -> None:
+    client = TestClient(make(Shop(engine("static"))), base_url="http://elsewhere.example", follow_redirects=False)
+    for path in ("/healthz/", "/v1/similar/", "/admin/fleet/"):
+        response = client.get(path)
+        assert (response.status_code, response.json()["error"]) == (404, f"no route {path}; see /docs")
 
 
 def test_health_and_model(client: httpx.Client) -> None:
