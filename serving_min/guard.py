@@ -50,8 +50,8 @@ class Gate:
         return None if keys is None else cls(keys)
 
     def refusal(self, scope: Scope) -> Response | None:
-        """None for who may pass, whose key's name the scope has then. Without a (known) key 401, without the role 403,
-        beyond the key's rate 429 with ``Retry-After``."""
+        """None for who may pass. Without a (known) key 401, without the role 403, beyond the key's rate 429 with
+        ``Retry-After``. The scope has the name of a known key then."""
         role = role_for(scope["path"])
         if role is None:
             return None
@@ -59,12 +59,12 @@ class Gate:
         if key is None:
             what = "give a key that this server knows: `Authorization: Bearer KEY`"
             return problem(401, what, **{"WWW-Authenticate": "Bearer"})
+        scope[KEY] = key.name
         if not key.may(role):
             return problem(403, f"the key {key.name!r} may not do this; it takes the role {role!r}")
         if wait := self._wait(key):
             what = f"the key {key.name!r} asks more than {key.rate:g} times a second"
             return problem(429, what, **{"Retry-After": str(ceil(wait))})
-        scope[KEY] = key.name
         return None
 
     def _key(self, scope: Scope) -> Key | None:

@@ -105,15 +105,19 @@ class Quick(Connection):
             REQUEST_ID: request_id,
         }
         self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
-        if gate is not None and (refusal := gate.refusal(scope)) is not None:
-            self._say(turn, refusal)
-        elif self.shop.busy:
-            self._send(turn, 503, REFUSED, REFUSAL)
-        else:
+        refusal = None if gate is None else gate.refusal(scope)
+        if refusal is None and not self.shop.busy:
             self.shop.coming += 1
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
+            return
+        before = asking.set(scope)
+        if refusal is None:
+            self._send(turn, 503, REFUSED, REFUSAL)
+        else:
+            self._say(turn, refusal)
+        asking.reset(before)
 
     def shutdown(self) -> None:
         """The server was told to stop; a request that has come in part is still answered."""

@@ -30,8 +30,10 @@ from serving_min.quick import Quick, Turn
 from serving_min.server import Beside, configured
 from serving_min.settings import Settings
 from serving_min.shop import Shop
+from serving_min.wire import asking
 from tests.serving_min.handmade import NOW
 from tests.serving_min.nobody import Loop, Nobody
+from tests.serving_min.test_logs import Lines
 
 BODY = b'{"history": ["A"], "request_id": "mine"}'
 
@@ -190,6 +192,27 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fleet, "busy", lambda *_: True)
 
 
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """The file of three keys whose secrets are their names."""
+    roles = {"reader": '["read"]', "tracker": '["events"]', "slow": '["read"]\nrate = 0.001'}
+    rings = (f'[[keys]]\nname = "{name}"\nsha256 = "{hashed(name)}"\nroles = {role}' for name, role in roles.items())
+    path = tmp_path / "keys.toml"
+    path.write_text("\n".join(rings))
+    return path
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What the access log writes."""
+    lines = Lines()
+    access.addHandler(lines)
+    access.setLevel(logging.INFO)
+    yield lines
+    access.removeHandler(lines)
+    access.setLevel(logging.NOTSET)
+
+
 @pytest.mark.usefixtures("busy")
 def test_while_too_many_wait_a_request_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for body in (BODY, b"{", b" " * 60_000):
@@ -302,12 +325,11 @@ def test_other_routes_are_not_refused_unread(port: int) -> None:
 
 
 @pytest.mark.usefixtures("busy")
-def test_who_may_not_ask_learns_that_first(engine: Callable[[str], Engine], tmp_path: Path) -> None:
-    (tmp_path / "keys.toml").write_text(f'[[keys]]\nname = "shop"\nsha256 = "{hashed("open")}"\nroles = ["read"]\n')
-    with running(Shop(engine("neighbours"), Settings.read(doors={"keys": str(tmp_path / "keys.toml")}))) as port:
+def test_who_may_not_ask_learns_that_first(engine: Callable[[str], Engine], keys: Path) -> None:
+    with running(Shop(engine("neighbours"), Settings.read(doors={"keys": str(keys)}))) as port:
         ((head, _),) = raw(port, request())
         assert head.startswith(b"HTTP/1.1 401 ")
-        ((head, _),) = raw(port, request(BODY, b"Authorization: Bearer open"))
+        ((head, _),) = raw(port, request(BODY, b"Authorization: Bearer reader"))
         assert head.startswith(b"HTTP/1.1 503 ")
 
 
@@ -362,6 +384,23 @@ def test_who_is_refused_unread_is_counted_and_in_the_access_log(
     assert lines == [["POST", "/v1/{surface}", "503"]] * round(share)
 
 
+@pytest.mark.usefixtures("busy")
+def test_the_access_log_names_request_and_key_of_what_is_refused(
+    engine: Callable[[str], Engine], keys: Path, lines: Lines
+) -> None:
+    settings = Settings.read(doors={"keys": str(keys)}, logging={"access": 1.0})
+    shop = Shop(engine("neighbours"), settings)
+    loop = Loop()
+    client = Nobody(loop, create_app(shop), partial(Quick, shop))
+    for number, key in enumerate((b"stranger", b"tracker", b"slow", b"slow")):
+        client.say(request(BODY, b"X-Request-Id: %d" % number, b"Authorization: Bearer " + key))
+    client.leave()
+    loop.close()
+    said = [(line["request_id"], line["status"], line.get("key")) for line in lines.lines]
+    assert said == [("0", 401, None), ("1", 403, "tracker"), ("2", 503, "slow"), ("3", 429, "slow")]
+    assert asking.get() is None, "what is logged later is about something else"
+
+
 def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
     shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -391,11 +430,7 @@ def test_who_leaves_before_the_answer_harms_nobody(port: int, caplog: pytest.Log
     assert not caplog.records
 
 
-def test_keys_and_origins_are_looked_at_here_too(engine: Callable[[str], Engine], tmp_path: Path) -> None:
-    keys = tmp_path / "keys.toml"
-    roles = {"reader": '["read"]', "tracker": '["events"]', "slow": '["read"]\nrate = 0.001'}
-    rings = (f'[[keys]]\nname = "{name}"\nsha256 = "{hashed(name)}"\nroles = {role}' for name, role in roles.items())
-    keys.write_text("\n".join(rings))
+def test_keys_and_origins_are_looked_at_here_too(engine: Callable[[str], Engine], keys: Path) -> None:
     settings = Settings.read(doors={"keys": str(keys), "origins": ["https://shop.example"]})
     with running(Shop(engine("neighbours"), settings)) as port:
         found = {name: ask(port, authorization=f"Bearer {name}") for name in ("reader", "tracker", "stranger")}
