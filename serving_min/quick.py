@@ -92,7 +92,8 @@ class Quick(Connection):
     def _take(self, head: Head, data: bytes) -> None:
         gate, observation = self.shop.gate, self.shop.observation
         request_id = head.request_id if ACCEPTABLE_ID.fullmatch(head.request_id) else new_request_id()
-        if gate is None and observation.access is None and self.shop.busy:  # nobody needs a scope
+        unseen = gate is None and observation.access is None  # nobody needs a scope
+        if unseen and self.shop.busy and self._new(head, data):
             observation.refused(503)
             self._write(503, REFUSED, REFUSAL, request_id, keep_alive=not self._ending)
             return
@@ -106,8 +107,10 @@ class Quick(Connection):
         }
         self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
         refusal = None if gate is None else gate.refusal(scope)
-        if refusal is None and not self.shop.busy:
+        if refusal is None and not (self.shop.busy and self._new(head, data)):
             self.shop.coming += 1
+            if self.shop.lately is not None:
+                self.shop.lately.take(turn.surface, turn.body)
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
@@ -118,6 +121,13 @@ class Quick(Connection):
         else:
             self._say(turn, refusal)
         asking.reset(before)
+
+    def _new(self, head: Head, data: bytes) -> bool:
+        """Whether it would queue: what was asked lately does not, for its answer is kept, or being made."""
+        lately = self.shop.lately
+        if lately is None or not lately.has(head.surface, data[len(head.text) :]):
+            return True
+        return self.shop.engine.bundle.surfaces[head.surface].rules.exploration is not None  # that is never kept
 
     def shutdown(self) -> None:
         """The server was told to stop; a request that has come in part is still answered."""

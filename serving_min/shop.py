@@ -18,6 +18,7 @@ from serving_min.fleet.deployment import Deployment
 from serving_min.fleet.fleet import Fleet
 from serving_min.given import Fingerprints, Given, weigh
 from serving_min.guard import Gate
+from serving_min.lately import Lately
 from serving_min.messages import Request
 from serving_min.observation import Observation, gauges
 from serving_min.settings import Settings
@@ -46,6 +47,7 @@ class Shop:
         self.visitors = Visitors(state, log, salt=self.settings.salt, clock=engine.clock)
         self.gate = Gate.read(self.settings.doors.keys)
         self.cache: Cache[Given] = Cache(self.settings.cache, weigh)
+        self.lately = Lately() if self.settings.cache.seconds else None
         self.fingerprints = Fingerprints(kept=self.settings.cache.seconds > 0)
         audit = self.settings.doors.audit
         self.erasure = Erasure(self.visitors, None if audit is None else Path(audit), forgotten=self.cache.clear)

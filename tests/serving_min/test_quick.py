@@ -364,6 +364,32 @@ def test_what_comes_at_once_counts_before_it_is_in_the_queue(engine: Callable[[s
     assert shop.coming == 0
 
 
+@pytest.mark.parametrize(("seconds", "same"), [(60, [200] * 9), (0, [200] * 4 + [503] * 5)])
+def test_what_is_kept_or_being_made_does_not_queue(
+    engine: Callable[[str], Engine], seconds: int, same: list[int]
+) -> None:
+    shop, loop = Shop(engine("neighbours"), Settings.read(waiting=4, cache={"seconds": seconds})), Loop()
+    loop.run_until_complete(shop.start())
+    clients = [Nobody(loop, create_app(shop), partial(Quick, shop)) for _ in same]
+
+    def at_once(*bodies: bytes) -> list[int]:
+        for client, body in zip(clients, bodies, strict=True):
+            client.transport.sent = b""
+            client.protocol.data_received(request(body))
+        loop.go_on()
+        return sorted(int(client.transport.sent[9:12]) for client in clients)
+
+    assert at_once(*[BODY] * 9) == same
+    others = [b'{"history": ["A"], "k": %d}' % k for k in range(1, 10)]
+    assert at_once(*others) == [200] * 4 + [503] * 5
+    assert at_once(*others[:4], *others[:5]) == ([200] * 8 + [503] if seconds else [200] * 4 + [503] * 5)
+    assert shop.coming == 0
+    for client in clients:
+        client.leave()
+    loop.run_until_complete(shop.stop())
+    loop.close()
+
+
 def test_refusals_and_answers_are_counted(shop: Shop, port: int) -> None:
     before = dict(shop.observation.meters.refusals.values)
     ask(port, body=b"{")
