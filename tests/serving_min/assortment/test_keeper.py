@@ -51,6 +51,18 @@ def test_processes_hear_of_each_other_and_a_torn_line_was_never_said(tmp_path: P
     assert Journal(tmp_path / "j").news() == [GRAPE, HIDE, GRAPE]
 
 
+def test_what_two_processes_are_told_at_once_both_know_as_a_restart_does(
+    tmp_path: Path, engine: Callable[[str], Engine]
+) -> None:
+    one, other = Keeper(Journal(tmp_path / "j")), Keeper(Journal(tmp_path / "j"))
+    late = one.after(Changes(hide=("A",)), engine("static"))
+    tell(other, engine("static"), GRAPE)
+    tell(other, engine("static"), Changes(show=("A",)))
+    one.keep(*late)
+    assert one.refresh() == other.refresh() == Keeper(Journal(tmp_path / "j")).said
+    assert (one.said.hidden, set(one.said.entries)) == ({"A"}, {"G"})
+
+
 def test_what_is_refused(tmp_path: Path, engine: Callable[[str], Engine]) -> None:
     keeper = Keeper(most=2)
     many = Changes(tuple(ItemEntry(str(n)) for n in range(3)))
