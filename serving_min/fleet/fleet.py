@@ -150,24 +150,26 @@ class Fleet:
         return self.keeper.receipt(self.live.own, self.engine)
 
     async def change(self, settings: FleetSettings) -> None:
-        """Take other bundles in, change their shares, let them go. Raises BundleError, and then nothing has changed."""
+        """Take other bundles in, change their shares, let them go; a canary that leaves meanwhile stays away. Raises
+        BundleError, and then nothing has changed."""
         async with self._changing:
             news = [other for other in settings.others if other.bundle not in self._others]
             loaded = await asyncio.to_thread(
                 lambda: [self._companion(other, self.load(other.bundle)) for other in news]
             )
-            fresh = {companion.other.bundle: companion for companion in loaded}
-            before, self.settings, self._others = self._others, settings, {}
+            before = self._others
+            there = {**before, **{companion.other.bundle: companion for companion in loaded}}
+            for companion in loaded:
+                companion.deployment.start()
+            self.settings, self._others = settings, {}
             for other in settings.others:
-                if (known := before.pop(other.bundle, None)) is not None:
-                    known.other = other
-                    self._others[other.bundle] = known
-                    continue
-                fresh[other.bundle].deployment.start()
-                self._others[other.bundle] = fresh[other.bundle]
+                if other.bundle in there:
+                    self._others[other.bundle] = there[other.bundle]
+                    self._others[other.bundle].other = other
             self._weigh()
             for companion in before.values():
-                self._spawn(companion.deployment.retire())
+                if companion.other.bundle not in self._others:
+                    self._spawn(companion.deployment.retire())
 
     def status(self) -> Status:
         live = _member(LIVE, self._weights[LIVE], self.live)

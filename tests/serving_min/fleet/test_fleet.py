@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -282,6 +283,35 @@ def test_others_come_change_their_shares_and_go(engine: Kinds) -> None:
         assert canary.answered == counted, "it was not loaded again"
         await fleet.change(FleetSettings())
         assert {(await ask(fleet, f"u{n}")).model for n in range(50)} == {"test-vector"}
+
+    run(fleet, scenario)
+
+
+def test_a_canary_that_leaves_while_others_are_loaded_stays_away(engine: Kinds) -> None:
+    canary, share = Other("c", "canary", 0.5), Other("static", "share", 0.25)
+    begun, going_on = threading.Event(), threading.Event()
+
+    def load(name: Path | str) -> Engine:
+        if name == "c":
+            return Broken(engine("neighbours"), Clock(), raises=True)
+        begun.set()
+        assert going_on.wait(60)
+        return engine(str(name))
+
+    fleet = Fleet(engine("vector"), FleetSettings((canary,), Budget(least=5)), load=load)
+
+    async def scenario() -> None:
+        change = asyncio.create_task(fleet.change(FleetSettings((canary, share))))
+        await asyncio.to_thread(begun.wait, 60)
+        for n in range(50):
+            assert (await ask(fleet, f"u{n}")).model == "test-vector"
+        assert len(fleet.status().left) == 1
+        going_on.set()
+        await change
+        assert {(await ask(fleet, f"u{n}")).model for n in range(50)} == {"test-vector", "test-static"}
+        status = fleet.status()
+        assert [(member.role, member.share) for member in status.members] == [("live", 0.75), ("share", 0.25)]
+        assert len(status.left) == 1
 
     run(fleet, scenario)
 
