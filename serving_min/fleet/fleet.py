@@ -19,7 +19,7 @@ from serving_min.assortment.keeper import Keeper, Receipt
 from serving_min.engine import Engine
 from serving_min.errors import ReleaseError, ServingError
 from serving_min.fleet.deployment import Answered, Deployment
-from serving_min.fleet.health import Health
+from serving_min.fleet.health import Budget, Health
 from serving_min.fleet.settings import FleetSettings, Other
 from serving_min.fleet.shadow import Comparison
 from serving_min.fleet.shares import chosen, place
@@ -62,8 +62,8 @@ class Fleet:
         self.path, self.waiting, self.timer, self.load = path, waiting, timer, load
         self.keeper = Keeper() if keeper is None else keeper
         self.left: list[str] = []
-        self.live = self._deployed(live)
-        self._others = {other.bundle: self._companion(other, load(other.bundle)) for other in self.settings.others}
+        self.live = self._deployed(live, self.settings.budget)
+        self._others = {one.bundle: self._companion(one, self.settings.budget) for one in self.settings.others}
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._weigh()
@@ -122,8 +122,8 @@ class Fleet:
         if self.path is None:
             raise ReleaseError("this server was not started from a folder, so there is nothing to load again")
         async with self._changing:
-            path = self.path
-            deployed = await asyncio.to_thread(lambda: self._deployed(self.load(live_bundle(path))))
+            path, budget = self.path, self.settings.budget
+            deployed = await asyncio.to_thread(lambda: self._deployed(self.load(live_bundle(path)), budget))
             before, self.live = self.live, deployed
             self.live.start()
             self._spawn(before.retire())
@@ -154,9 +154,7 @@ class Fleet:
         BundleError, and then nothing has changed."""
         async with self._changing:
             news = [other for other in settings.others if other.bundle not in self._others]
-            loaded = await asyncio.to_thread(
-                lambda: [self._companion(other, self.load(other.bundle)) for other in news]
-            )
+            loaded = await asyncio.to_thread(lambda: [self._companion(other, settings.budget) for other in news])
             before = self._others
             there = {**before, **{companion.other.bundle: companion for companion in loaded}}
             for companion in loaded:
@@ -167,6 +165,8 @@ class Fleet:
                     self._others[other.bundle] = there[other.bundle]
                     self._others[other.bundle].other = other
             self._weigh()
+            for deployment in self._deployments():
+                deployment.health.judge_by(settings.budget)
             for companion in before.values():
                 if companion.other.bundle not in self._others:
                     self._spawn(companion.deployment.retire())
@@ -178,13 +178,13 @@ class Fleet:
     def _deployments(self) -> list[Deployment]:
         return [self.live, *(companion.deployment for companion in self._others.values())]
 
-    def _deployed(self, engine: Engine, *, apart: bool = False) -> Deployment:
-        health = Health(self.settings.budget)
+    def _deployed(self, engine: Engine, budget: Budget, *, apart: bool = False) -> Deployment:
+        health = Health(budget)
         informed = self.keeper.informed(engine)
         return Deployment(informed, own=engine, waiting=self.waiting, apart=apart, health=health, timer=self.timer)
 
-    def _companion(self, other: Other, engine: Engine) -> Companion:
-        return Companion(other, self._deployed(engine, apart=True))
+    def _companion(self, other: Other, budget: Budget) -> Companion:
+        return Companion(other, self._deployed(self.load(other.bundle), budget, apart=True))
 
     def _weigh(self) -> None:
         shares = {name: one.other.share for name, one in self._others.items() if one.other.role != "shadow"}

@@ -32,20 +32,26 @@ class Health:
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.failed = self.slow = 0
-        self._latest: deque[tuple[bool, bool]] = deque()
+        self._latest: deque[tuple[bool, float]] = deque()
 
     def __len__(self) -> int:
         return len(self._latest)
 
     def record(self, *, failed: bool, seconds: float) -> None:
-        slow = seconds > self.budget.seconds
-        self._latest.append((failed, slow))
+        self._latest.append((failed, seconds))
         self.failed += failed
-        self.slow += slow
+        self.slow += seconds > self.budget.seconds
         if len(self._latest) > self.budget.window:
-            failed, slow = self._latest.popleft()
+            failed, seconds = self._latest.popleft()
             self.failed -= failed
-            self.slow -= slow
+            self.slow -= seconds > self.budget.seconds
+
+    def judge_by(self, budget: Budget) -> None:
+        """Another budget, for what is known already too."""
+        known, self._latest = self._latest, deque()
+        self.budget, self.failed, self.slow = budget, 0, 0
+        for failed, seconds in known:
+            self.record(failed=failed, seconds=seconds)
 
     @property
     def complaint(self) -> str | None:

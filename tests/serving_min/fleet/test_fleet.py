@@ -316,6 +316,25 @@ def test_a_canary_that_leaves_while_others_are_loaded_stays_away(engine: Kinds) 
     run(fleet, scenario)
 
 
+def test_a_new_budget_is_that_of_canaries_that_come_with_it_and_of_those_there(engine: Kinds) -> None:
+    engines = {name: Broken(engine("neighbours"), Clock(), raises=True) for name in ("here", "new")}
+    here, new = Other("here", "canary", 0.4), Other("new", "canary", 0.4)
+    fleet = Fleet(engine("vector"), FleetSettings((here,)), load=lambda name: engines[str(name)])
+
+    async def scenario() -> None:
+        for n in range(25):
+            await ask(fleet, f"u{n}")
+        assert 0 < fleet.status().members[1].failed < Budget().least
+        await fleet.change(FleetSettings((here, new), Budget(window=5, least=5)))
+        for n in range(50):
+            await ask(fleet, f"u{n}")
+        assert [text.partition(": ")[2] for text in fleet.status().left] == [
+            "5 of the latest 5 answers failed, the budget is 2.00%"
+        ] * 2
+
+    run(fleet, scenario)
+
+
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text('[[fleet.others]]\nbundle = "a"\nrole = "share"\nshare = 0.7\n' * 2)

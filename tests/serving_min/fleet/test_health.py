@@ -37,3 +37,14 @@ def test_too_many_slow_answers() -> None:
 def test_a_window_must_hold_enough() -> None:
     with pytest.raises(ValueError, match="`least` 50 is more than the window of 10 holds"):
         Budget(window=10)
+
+
+def test_another_budget_judges_what_was_before_it_too() -> None:
+    health = Health(Budget(window=10, least=5, seconds=0.05))
+    for seconds in (0.5, 0.01, 0.02, 0.01, 0.03, 0.01):
+        health.record(failed=False, seconds=seconds)
+    assert complaint(health) is not None
+    health.judge_by(Budget(window=5, least=5, seconds=0.05))
+    assert (len(health), health.slow, complaint(health)) == (5, 0, None)
+    health.judge_by(Budget(window=5, least=5, seconds=0.015))
+    assert complaint(health) == "2 of the latest 5 answers took longer than 15 ms, the budget is 5.00%"
