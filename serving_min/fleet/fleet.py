@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ class Fleet:
 
     def _weigh(self) -> None:
         shares = {name: one.other.share for name, one in self._others.items() if one.other.role != "shadow"}
-        self._weights = {LIVE: max(0.0, 1 - sum(shares.values())), **shares}
+        self._weights = {LIVE: max(0.0, 1 - fsum(shares.values())), **shares}
 
     def _follow(self, companion: Companion, asked: Asked, answered: Answered) -> None:
         other = companion.other

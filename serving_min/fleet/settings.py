@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -27,8 +28,8 @@ class FleetSettings(Struct, frozen=True, forbid_unknown_fields=True):
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
-        shares = sum(other.share for other in self.others if other.role != "shadow")
-        if shares > 1:
+        shares = fsum(other.share for other in self.others if other.role != "shadow")
+        if shares > 1 + 1e-9:  # decimals are no sums of powers of two
             raise ValueError(f"the shares of `others` are {shares:g} together; leave them at 1 or less")
         if len({other.bundle for other in self.others}) < len(self.others):
             raise ValueError("`others` name a bundle twice")

@@ -335,6 +335,13 @@ def test_a_new_budget_is_that_of_canaries_that_come_with_it_and_of_those_there(e
     run(fleet, scenario)
 
 
+def test_shares_of_exactly_one_leave_nothing_for_the_live_bundle(engine: Kinds) -> None:
+    shares = (0.4, 0.2, 0.3, 0.1)  # added one after the other they are a little more
+    others = tuple(Other(str(n), "share", share) for n, share in enumerate(shares))
+    fleet = Fleet(engine("vector"), FleetSettings(others), load=lambda _: engine("static"))
+    assert [member.share for member in fleet.status().members] == [0, *shares]
+
+
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text('[[fleet.others]]\nbundle = "a"\nrole = "share"\nshare = 0.7\n' * 2)
