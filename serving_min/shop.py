@@ -78,8 +78,7 @@ class Shop:
         """Its ``body`` is the JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
         began = self.timer()
         asked = Asked(request, surface, began + self.settings.deadline, depth=self.visitors.log.candidates)
-        with self.fleet.chosen(request, surface) as deployment:
-            deployment.engine.check(asked)
+        with self.fleet.chosen(request, surface) as chosen, self.fleet.able(chosen, asked) as deployment:
             if request.user_id is not None:
                 remembered = await self.visitors.remember(request, deployment.engine.bundle, surface)
                 asked = replace(asked, request=remembered.request, dismissed=remembered.dismissed)

@@ -17,7 +17,8 @@ from serving_min.errors import ServingError
 from serving_min.fleet.health import Health
 from serving_min.laps import Batch, lap, timed
 
-BROKEN = ("the model failed", "the deadline has passed")  # answers that a sound bundle would not have given
+MODEL_FAILED = "the model failed"
+BROKEN = (MODEL_FAILED, "the deadline has passed")  # answers that a sound bundle would not have given
 
 
 class Answered(Struct, frozen=True, eq=False):

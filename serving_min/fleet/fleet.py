@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import fsum
 from pathlib import Path
@@ -18,8 +19,8 @@ from serving_min.asks import Asked
 from serving_min.assortment.changes import Assortment, Changes
 from serving_min.assortment.keeper import Keeper, Receipt
 from serving_min.engine import Engine
-from serving_min.errors import ReleaseError, ServingError
-from serving_min.fleet.deployment import Answered, Deployment
+from serving_min.errors import BusyError, ReleaseError, ServingError
+from serving_min.fleet.deployment import MODEL_FAILED, Answered, Deployment
 from serving_min.fleet.health import Budget, Health
 from serving_min.fleet.settings import FleetSettings, Other
 from serving_min.fleet.shadow import Comparison
@@ -99,21 +100,43 @@ class Fleet:
         deployment = self.live if name == LIVE else self._others[name].deployment
         return deployment if surface in deployment.engine.bundle.surfaces else self.live
 
+    def able(self, deployment: Deployment, asked: Asked) -> Deployment:
+        """The one ``chosen``; where only the live one can answer, that, and it counts as a failure. Raises what
+        ``Engine.check`` does where neither can."""
+        try:
+            deployment.engine.check(asked)
+        except ServingError:
+            if deployment is self.live:
+                raise
+            self.live.engine.check(asked)
+            deployment.record(failed=True, seconds=0.0)
+            self._judge()
+            return self.live
+        return deployment
+
     async def answer(self, deployment: Deployment, asked: Asked) -> Answered:
-        """The answer of the one ``chosen``; where it fails, the live one's. Raises what ``Deployment.answer`` does."""
+        """The answer of the one ``chosen``; where it or its model fails, the live one's. Raises what
+        ``Deployment.answer`` does."""
         try:
             answered = await deployment.answer(asked)
         except Exception as error:
             if deployment is self.live:
                 raise
-            with self.live:
-                answered = await self.live.answer(asked)  # raises where the request itself is wrong
+            answered = await self._instead(asked)  # raises where the request itself is wrong
             if isinstance(error, ServingError):  # others count already
                 deployment.record(failed=True, seconds=0.0)
+        else:
+            if deployment is not self.live and answered.served.answer.fallback == MODEL_FAILED:
+                with suppress(BusyError):  # then the fallback is better than nothing
+                    answered = await self._instead(asked)
         for companion in self._others.values():
             self._follow(companion, asked, answered)
         self._judge()
         return answered
+
+    async def _instead(self, asked: Asked) -> Answered:
+        with self.live as live:
+            return await live.answer(asked)
 
     async def reload(self) -> Engine:
         """Load what is live now beside what was, verify it, and let it answer all requests from then on.

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from serving_min.fleet.settings import FleetSettings, Other
 from serving_min.fleet.shares import chosen
 from serving_min.messages import Answer, Filters, Request
 from serving_min.settings import Settings
+from serving_min.shop import Shop
+from serving_min.vectors import Vectors
 from serving_min.verification import verified
 from tests.serving_min.handmade import NOW, items_table, write_bundle
 
@@ -115,6 +117,43 @@ def test_a_canary_that_fails_leaves_and_nobody_noticed(engine: Kinds) -> None:
     run(fleet, scenario)
 
 
+class Dumb:
+    """An encoder that raises."""
+
+    def run(self, *_: Any) -> Any:
+        raise MemoryError("the canary has lost its voice")
+
+    @classmethod
+    def engine(cls, sound: Engine) -> Engine:
+        assert isinstance(sound.bundle.model, Vectors)
+        return Engine(replace(sound.bundle, model=replace(sound.bundle.model, encoder=cls())))
+
+
+def test_a_canary_whose_model_fails_is_answered_for_too(engine: Kinds) -> None:
+    dumb = Dumb.engine(engine("vector"))
+    settings = FleetSettings((Other("c", "canary", 1.0),), Budget(least=5, seconds=1e6))
+    fleet = Fleet(engine("neighbours"), settings, load=lambda _: dumb)
+
+    async def scenario() -> None:
+        answers = [await ask(fleet, f"u{n}") for n in range(5)]
+        assert {(answer.model, answer.fallback) for answer in answers} == {("test-neighbours", None)}
+        assert "5 of the latest 5 answers failed" in fleet.status().left[0]
+
+    run(fleet, scenario)
+
+
+def test_a_failed_model_s_fallback_is_given_where_the_live_bundle_has_no_time(engine: Kinds) -> None:
+    settings, dumb = FleetSettings((Other("c", "share", 1.0),)), Dumb.engine(engine("vector"))
+    fleet = Fleet(engine("neighbours"), settings, load=lambda _: dumb)
+
+    async def scenario() -> None:
+        fleet.live._queue.waiting = 0  # it refuses all
+        answer = await ask(fleet, "ann")
+        assert (answer.model, answer.fallback, len(answer.items)) == ("test-vector", "the model failed", 2)
+
+    run(fleet, scenario)
+
+
 def test_a_canary_that_is_slow_leaves(engine: Kinds) -> None:
     clock = Clock()
     slow = Broken(engine("neighbours"), clock, seconds=0.2)
@@ -196,6 +235,38 @@ def test_what_only_the_other_bundle_cannot_do_counts_against_it(engine: Kinds, t
         assert (fleet.status().members[1].answered, fleet.status().members[1].failed) == (1, 1)
 
     run(fleet, scenario)
+
+
+def test_a_canary_that_cannot_filter_leaves_and_nobody_noticed(engine: Kinds, tmp_path: Path) -> None:
+    table = items_table().drop_columns(["brand"])
+    canary = Other(str(write_bundle(tmp_path / "no brands", "static", table=table)), "canary", 1.0)
+    shop = Shop(engine("vector"), Settings(fleet=FleetSettings((canary,), Budget(least=5, seconds=1e6))))
+
+    async def scenario() -> None:
+        await shop.start()
+        for n in range(5):
+            request = Request(history=["A"], user_id=f"u{n}", filters=Filters(brand=["x"]))
+            answer = (await shop.answer(RECOMMEND, request)).answer
+            assert {item.brand for item in answer.items} == {"x"}
+        assert [member.role for member in shop.fleet.status().members] == ["live"]
+        assert "5 of the latest 5 answers failed" in shop.fleet.status().left[0]
+        await shop.stop()
+
+    asyncio.run(scenario())
+
+
+def test_what_no_bundle_can_answer_counts_against_none(engine: Kinds) -> None:
+    shop = Shop(engine("vector"), Settings())
+    shop.fleet = with_others(engine, Other("static", "canary", 1.0))
+
+    async def scenario() -> None:
+        await shop.start()
+        with pytest.raises(RequestError, match="no market to filter by"):
+            await shop.answer(RECOMMEND, Request(user_id="ann", filters=Filters(market="DE")))
+        assert [member.failed for member in shop.fleet.status().members] == [0, 0]
+        await shop.stop()
+
+    asyncio.run(scenario())
 
 
 def test_reload_while_answering_loses_nothing(bundles: dict[str, Path], engine: Kinds) -> None:
