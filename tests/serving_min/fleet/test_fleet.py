@@ -192,7 +192,8 @@ def test_a_share_that_fails_is_answered_for_but_stays(engine: Kinds) -> None:
 
 
 def test_a_shadow_answers_unseen_and_is_compared(engine: Kinds) -> None:
-    fleet = with_others(engine, Other("neighbours", "shadow", 1.0), Other("vector", "shadow", 0.5))
+    others = (Other("neighbours", "shadow", 1.0), Other("vector", "shadow", 0.5))
+    fleet = with_others(engine, *others, timer=Clock())  # nobody is refused for the time that it would take
 
     async def scenario() -> None:
         answers = [await ask(fleet, f"u{n}") for n in range(100)]
