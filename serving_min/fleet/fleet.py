@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from math import fsum
 from pathlib import Path
@@ -165,12 +165,13 @@ class Fleet:
             return await self._told(None, self.keeper.refresh())
 
     async def _told(self, changes: Changes | None, said: Assortment) -> Receipt:
-        deployments = self._deployments()
-        informed = await asyncio.to_thread(lambda: [self.keeper.informed(one.own, said) for one in deployments])
-        if changes is not None:
-            self.keeper.keep(changes, said)
-        for deployment, engine in zip(deployments, informed, strict=True):
-            deployment.engine = engine
+        with ExitStack() as held:
+            deployments = [held.enter_context(one) for one in self._deployments()]
+            informed = await asyncio.to_thread(lambda: [self.keeper.informed(one.own, said) for one in deployments])
+            if changes is not None:
+                self.keeper.keep(changes, said)
+            for deployment, engine in zip(deployments, informed, strict=True):
+                deployment.engine = engine
         return self.keeper.receipt(self.live.own, self.engine)
 
     async def change(self, settings: FleetSettings) -> None:

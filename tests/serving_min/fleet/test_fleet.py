@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 from serving_min.asks import Asked
-from serving_min.assortment.changes import Changes, ItemEntry
+from serving_min.assortment.changes import Assortment, Changes, ItemEntry
+from serving_min.assortment.keeper import Keeper
 from serving_min.engine import Engine
 from serving_min.errors import BundleError, ReleaseError, RequestError, StartError
 from serving_min.fleet.fleet import Fleet
@@ -384,6 +385,34 @@ def test_a_canary_that_leaves_while_others_are_loaded_stays_away(engine: Kinds) 
         status = fleet.status()
         assert [(member.role, member.share) for member in status.members] == [("live", 0.75), ("share", 0.25)]
         assert len(status.left) == 1
+
+    run(fleet, scenario)
+
+
+def test_a_canary_may_leave_while_items_are_told(engine: Kinds) -> None:
+    begun, going_on = threading.Event(), threading.Event()
+
+    class Slow(Keeper):
+        def informed(self, engine: Engine, said: Assortment | None = None) -> Engine:
+            if said is not None:
+                begun.set()
+                assert going_on.wait(60)
+            return super().informed(engine, said)
+
+    broken = Broken(engine("neighbours"), Clock(), raises=True)
+    settings = FleetSettings((Other("c", "canary", 0.5),), Budget(least=5))
+    fleet = Fleet(engine("vector"), settings, load=lambda _: broken, keeper=Slow())
+
+    async def scenario() -> None:
+        tell = asyncio.create_task(fleet.tell(Changes((ItemEntry("G"),))))
+        await asyncio.to_thread(begun.wait, 60)
+        for n in range(50):
+            await ask(fleet, f"u{n}")
+        assert len(fleet.status().left) == 1
+        await asyncio.wait(fleet._tasks, timeout=0.1)  # it would have let go of its bundle by then
+        going_on.set()
+        assert (await tell).new == 1
+        assert "G" in fleet.engine.bundle.items.codes
 
     run(fleet, scenario)
 
