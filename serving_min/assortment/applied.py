@@ -55,22 +55,29 @@ def _made(tower: NewItems, entries: Sequence[ItemEntry]) -> dict[ItemEntry, NDAr
         return {}
 
 
+def unknown(bundle: Bundle, said: Assortment) -> tuple[dict[int, ItemEntry], list[ItemEntry]]:
+    """What the bundle does not know: changed items by code, and new ones. What was said of one of its items before it
+    was created is older than its catalogue, and does not count."""
+    created = datetime.fromisoformat(bundle.manifest.created).timestamp()
+    changed: dict[int, ItemEntry] = {}
+    new: list[ItemEntry] = []
+    for item, known in said.entries.items():
+        code = bundle.items.codes.get(item)
+        if code is None:
+            new.append(known.entry)
+        elif known.time > created:
+            changed[code] = known.entry
+    return changed, new
+
+
 def applied(bundle: Bundle, said: Assortment, embedder: Embedder) -> Bundle:
-    """What was said of an item of the bundle before that was created is older than its catalogue, and does not count;
-    what is hidden stays so.
+    """The bundle with what it does not know; what is hidden stays so.
 
     A new item gets its vector from the item tower, and as popularity the mean of its category's. It is found by models
     that have such a vector, by filters, and by the fallback.
     """
     items, known = bundle.items, len(bundle.items)
-    created = datetime.fromisoformat(bundle.manifest.created).timestamp()
-    codes = {item: items.codes.get(item) for item in said.entries}
-    changed = {
-        code: said.entries[item].entry
-        for item, code in codes.items()
-        if code is not None and said.entries[item].time > created
-    }
-    more = [said.entries[item].entry for item, code in codes.items() if code is None]
+    changed, more = unknown(bundle, said)
     if not (changed or more or said.hidden):
         return bundle
     grown = with_rows(items, changed, more)

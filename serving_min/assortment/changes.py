@@ -9,11 +9,9 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from serving_min.content import Entry
-from serving_min.errors import RequestError
 from serving_min.messages import EpochSeconds, ItemId
 
 MOST_AT_ONCE = 1_000  # items in one body
-MOST_HIDDEN = 100_000
 Name = Annotated[str, Meta(min_length=1, max_length=512)]
 Text = Annotated[str, Meta(max_length=20_000)]
 Vector = Annotated[tuple[float, ...], Meta(max_length=8_192)]
@@ -70,16 +68,12 @@ class Assortment(Struct, frozen=True):
     entries: Mapping[str, Known] = {}
     hidden: frozenset[str] = frozenset()
 
-    def after(self, changes: Changes, *, most: int) -> Assortment:
-        """Raises RequestError for more than ``most`` entries in all, or too many hidden items."""
-        entries = dict(self.entries)
-        for entry in changes.items:
-            since = changes.time if entry.available_from is None else entry.available_from
-            entries[entry.id] = Known(replace(entry, available_from=since), changes.time)
-        hidden = self.hidden.union(changes.hide).difference(changes.show)
-        if len(entries) > most:
-            what = f"{len(entries)} new or changed items, the limit is {most}"
-            raise RequestError(f"{what}: export and promote a bundle that knows them - at `$.items`")
-        if len(hidden) > MOST_HIDDEN:
-            raise RequestError(f"{len(hidden)} hidden items, the limit is {MOST_HIDDEN} - at `$.hide`")
-        return Assortment(entries, hidden)
+    def after(self, *news: Changes) -> Assortment:
+        entries, hidden = dict(self.entries), set(self.hidden)
+        for changes in news:
+            for entry in changes.items:
+                since = changes.time if entry.available_from is None else entry.available_from
+                entries[entry.id] = Known(replace(entry, available_from=since), changes.time)
+            hidden.update(changes.hide)
+            hidden.difference_update(changes.show)
+        return Assortment(entries, frozenset(hidden))

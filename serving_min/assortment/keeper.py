@@ -10,16 +10,18 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from serving_min.assortment.applied import Embedder, applied
+from serving_min.assortment.applied import Embedder, applied, unknown
 from serving_min.assortment.changes import Assortment, Changes
 from serving_min.assortment.journal import Journal
 from serving_min.assortment.settings import ItemSettings
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
+from serving_min.errors import RequestError
 from serving_min.releases import Registry
 from serving_min.vectors import Vectors
 
 ITEMS_FILE = "items.jsonl"  # in a registry
+MOST_HIDDEN = 100_000
 
 
 class Receipt(Struct, frozen=True):
@@ -39,7 +41,7 @@ class Receipt(Struct, frozen=True):
         return cls(
             new=len(now.items) - len(before.items),
             embedded=vectors[-1] - vectors[0] if vectors else 0,
-            changed=sum(item in before.items.codes for item in said.entries),
+            changed=len(unknown(before, said)[0]),
             hidden=0 if now.items.shown is None else int(np.count_nonzero(~now.items.shown)),
             limit=limit,
         )
@@ -66,18 +68,26 @@ class Keeper:
 
     def refresh(self) -> Assortment:
         """Hear what other processes were told."""
-        for changes in self.journal.news():
-            self.said = self.said.after(changes, most=self.most)
+        self.said = self.said.after(*self.journal.news())
         return self.said
 
     def after(self, changes: Changes, engine: Engine) -> tuple[Changes, Assortment]:
         """The changes with their time, and all that will be said then. Raises RequestError when they are too many, or
         the item tower of ``engine`` cannot read them."""
         changes = replace(changes, time=int(self.clock()))
-        said = self.refresh().after(changes, most=self.most)
+        said = self.refresh().after(changes)
+        self._check(changes, said, engine.bundle)
         if engine.bundle.new_items is not None:
             engine.bundle.new_items.reader.read([entry.content for entry in changes.items])
         return changes, said
+
+    def _check(self, changes: Changes, said: Assortment, bundle: Bundle) -> None:
+        count = sum(map(len, unknown(bundle, said)))
+        if changes.items and count > self.most:
+            what = f"{count} new or changed items, the limit is {self.most}"
+            raise RequestError(f"{what}: export and promote a bundle that knows them - at `$.items`")
+        if changes.hide and len(said.hidden) > MOST_HIDDEN:
+            raise RequestError(f"{len(said.hidden)} hidden items, the limit is {MOST_HIDDEN} - at `$.hide`")
 
     def keep(self, changes: Changes, said: Assortment) -> None:
         self.journal.append(changes)

@@ -40,7 +40,7 @@ class Given(Embedder):
 
 
 def said(*entries: ItemEntry, **more: Any) -> Assortment:
-    return Assortment().after(Changes(entries, time=LATER, **more), most=1_000)
+    return Assortment().after(Changes(entries, time=LATER, **more))
 
 
 def catalogue(rng: np.random.Generator) -> pa.Table:
@@ -168,7 +168,7 @@ def test_what_is_hidden_is_in_no_list(grown: Callable[..., Engine], kind: str) -
     assert not {"A", "D"} & set(ids(engine, history=["B"], k=9, filters=Filters(price=PriceRange(max=30))))
     assert not {"A", "D"} & set(ids(engine, "similar", item="B", k=9))
     assert ids(engine, "rank", items=["A", "C", "B"], history=[]) == ["B", "C"]
-    shown = grown(kind, said(hide=("A",)).after(Changes(show=("A",)), most=1))
+    shown = grown(kind, said(hide=("A",)).after(Changes(show=("A",))))
     assert ids(shown, history=["B"], k=9) == ids(grown(kind, Assortment()), history=["B"], k=9)
 
 
@@ -180,7 +180,7 @@ def test_an_item_of_the_bundle_changes_and_keeps_its_vector(grown: Callable[...,
     assert isinstance(answer.brand, msgspec.UnsetType), "an entry is whole: what it does not say is unknown"
     assert "B" in ids(engine, history=["A"], filters=Filters(category=["blue"]))
     assert engine.bundle.known is None
-    before = Assortment().after(Changes((change,), time=NOW), most=9)  # NOW is before the bundle was made
+    before = Assortment().after(Changes((change,), time=NOW))  # NOW is before the bundle was made
     assert ids(grown("vector", before), history=["A"], filters=Filters(category=["red"]), k=1) == ["B"]
 
 

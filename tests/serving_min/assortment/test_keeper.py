@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from serving_min.assortment.changes import MOST_HIDDEN, Assortment, Changes, ItemEntry
+from serving_min.assortment.changes import Assortment, Changes, ItemEntry
 from serving_min.assortment.journal import Journal
-from serving_min.assortment.keeper import Keeper
+from serving_min.assortment.keeper import MOST_HIDDEN, Keeper
+from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import RequestError, StartError
-from tests.serving_min.handmade import NOW
+from tests.serving_min.handmade import NOW, items_table, write_bundle
 
 GRAPE, HIDE = Changes((ItemEntry("G", title="Grape"),)), Changes(hide=("A", "B"))
 
@@ -33,7 +36,7 @@ def test_a_restart_knows_what_was_said(tmp_path: Path, engine: Callable[[str], E
 
 
 def test_an_item_is_on_sale_from_when_it_is_said() -> None:
-    said = Assortment().after(Changes(GRAPE.items, time=NOW), most=1)
+    said = Assortment().after(Changes(GRAPE.items, time=NOW))
     assert said.entries["G"].entry.available_from == NOW
 
 
@@ -63,15 +66,38 @@ def test_what_two_processes_are_told_at_once_both_know_as_a_restart_does(
     assert (one.said.hidden, set(one.said.entries)) == ({"A"}, {"G"})
 
 
+def test_only_what_the_live_bundle_does_not_know_is_counted(tmp_path: Path, engine: Callable[[str], Engine]) -> None:
+    keeper = Keeper(most=1, clock=lambda: NOW)
+    tell(keeper, engine("static"), GRAPE)
+    more = Changes((ItemEntry("H"),))
+    with pytest.raises(RequestError, match="2 new or changed items, the limit is 1"):
+        keeper.after(more, engine("static"))
+    for changes in (HIDE, GRAPE):
+        keeper.after(changes, engine("static"))
+    table = pa.concat_tables([items_table(), pa.table({"item_id": ["G"]})], promote_options="default")
+    folder = write_bundle(tmp_path / "b", "static", table=table, popularity=np.ones(7, np.float32), golden=[])
+    later = Engine(Bundle.load(folder))
+    tell(keeper, later, more)
+    receipt = keeper.receipt(later, keeper.informed(later))
+    assert (receipt.new, receipt.changed) == (1, 0)
+    assert keeper.informed(engine("static")).bundle.items.codes.get("G") is not None, "the bundle before still hears it"
+
+
+def test_a_file_that_says_more_than_is_allowed_is_read(tmp_path: Path, engine: Callable[[str], Engine]) -> None:
+    path = tmp_path / "j"
+    tell(Keeper(Journal(path)), engine("static"), Changes((ItemEntry("G"), ItemEntry("H"))))
+    assert set(Keeper(Journal(path), most=1).said.entries) == {"G", "H"}
+
+
 def test_what_is_refused(tmp_path: Path, engine: Callable[[str], Engine]) -> None:
     keeper = Keeper(most=2)
     many = Changes(tuple(ItemEntry(str(n)) for n in range(3)))
     with pytest.raises(RequestError, match=r"3 new or changed items, the limit is 2: export and promote .*`\$\.items`"):
         keeper.after(many, engine("static"))
     assert keeper.said == Assortment()
-    hidden = Assortment(hidden=frozenset(map(str, range(MOST_HIDDEN))))
+    keeper.said = Assortment(hidden=frozenset(map(str, range(MOST_HIDDEN))))
     with pytest.raises(RequestError, match="100001 hidden items, the limit is 100000"):
-        hidden.after(Changes(hide=("one more",)), most=2)
+        keeper.after(Changes(hide=("one more",)), engine("static"))
     (tmp_path / "j").write_text('{"item": []}\n')
     with pytest.raises(StartError, match=r"unknown field `item`.*remove the line, or the file"):
         Keeper(Journal(tmp_path / "j"))
