@@ -57,9 +57,10 @@ def serve(path: Path | str, settings: Settings | None = None) -> None:
             supervise(Path(path), settings, listener, admin)
 
 
-def open_shop(path: Path | str, settings: Settings) -> Shop:
-    """The shop of the bundle in a folder, or of the live one of a registry."""
-    engine = Engine(Bundle.load(live_bundle(path)))
+def open_shop(path: Path | str, settings: Settings, bundle: Path | None = None) -> Shop:
+    """The shop of the bundle in a folder, or of the live one of a registry, unless it is to begin with another
+    ``bundle``."""
+    engine = Engine(Bundle.load(bundle or live_bundle(path)))
     engine.recommend([Request()])  # the first answer is slower, so nobody should wait for it
     return Shop(engine, settings, path=Path(path))
 

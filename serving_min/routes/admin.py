@@ -45,8 +45,9 @@ def routes(shop: Shop) -> list[Route]:
         return json_response(await shop.fleet.refresh())
 
     async def reload(_: HttpRequest) -> Response:
-        manifest = (await shop.fleet.reload()).bundle.manifest
-        return json_response({"name": manifest.name, "version": manifest.version})
+        folder = await shop.fleet.reload()
+        manifest = shop.engine.bundle.manifest
+        return json_response({"name": manifest.name, "version": manifest.version, "bundle": str(folder)})
 
     return [
         Route("/admin/fleet", fleet, methods=["GET"]),

@@ -6,30 +6,27 @@ import asyncio
 import http.client
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from serving_min.doors import DoorSettings, doors
+from serving_min.fleet.settings import FleetSettings
+from serving_min.fleet.status import Status
 from serving_min.guard import Gate
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
 PASSED_ON = ("content-type", "x-request-id")
-HELD_IN_MEMORY = ("PUT", "/admin/fleet")
+FLEET, RELOAD = "/admin/fleet", "/admin/reload"
 INSTEAD = {"/admin/items": "/admin/items/refresh"}  # asked of all but the first, which has written down what changes
-
-
-class Asked(NamedTuple):
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
 
 
 class Reply(NamedTuple):
@@ -39,26 +36,57 @@ class Reply(NamedTuple):
 
 class Forwarder:
     """Asks the workers whose sockets are at ``doors``, one after the other, so that never more than one of them loads a
-    bundle. The first that refuses is the last that is asked."""
+    bundle. The first that refuses is the last that is asked. No file says that they serve ``bundle``, and ``fleet``
+    beside it; those in ``told`` have heard of all."""
 
-    def __init__(self, doors: Sequence[Path]) -> None:
-        self.doors = doors
-        self._latest: Asked | None = None
+    def __init__(self, doors: Sequence[Path], bundle: Path, fleet: FleetSettings) -> None:
+        self.doors, self.bundle, self.fleet = doors, bundle, fleet
+        self.told = {*doors}
+        self._one_at_a_time = asyncio.Lock()
 
-    async def repeat(self, door: Path) -> None:
-        """Tell a worker that has just come what the others were told last of what no file holds."""
-        if self._latest is not None:
-            await asyncio.to_thread(_ask, door, *self._latest)
+    async def repeat(self, door: Path, bundle: Path) -> list[Reply]:
+        """Tell a worker that has just come, with ``bundle``, what it has missed: a reload, and which bundles are beside
+        the live one. A canary that had to leave one of the others does not come back. Raises OSError when the new one
+        does not answer."""
+        async with self._one_at_a_time:
+            for other in [*self.told]:
+                with suppress(OSError):  # it has gone meanwhile
+                    reply = await asyncio.to_thread(_ask, other, "GET", FLEET, {}, b"")
+                    if other in self.told and reply.status == 200:
+                        self._without_those_that_left(reply.body)
+            missed = [("POST", RELOAD, b"")] if bundle != self.bundle else []
+            missed += [("PUT", FLEET, msgspec.json.encode(self.fleet))] if self.fleet.others else []
+            replies = [await asyncio.to_thread(_ask, door, method, path, {}, body) for method, path, body in missed]
+            self.told.add(door)
+            return replies
 
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
+        if method == "GET":
+            return await self._ask_all(method, path, headers, body)
+        async with self._one_at_a_time:  # else two workers may hear of two changes in different order
+            replies = await self._ask_all(method, path, headers, body)
+            if replies[-1].status < 400:
+                self._remember(method, path, body, replies[-1])
+            return replies
+
+    def _remember(self, method: str, path: str, body: bytes, reply: Reply) -> None:
+        if (method, path) == ("PUT", FLEET):
+            self.fleet = msgspec.json.decode(body, type=FleetSettings)
+        if (method, path) == ("POST", RELOAD):
+            self.bundle = Path(msgspec.json.decode(reply.body)["bundle"])
+
+    def _without_those_that_left(self, status: bytes) -> None:
+        there = {member.bundle for member in msgspec.json.decode(status, type=Status).members}
+        stay = tuple(other for other in self.fleet.others if other.role != "canary" or other.bundle in there)
+        self.fleet = replace(self.fleet, others=stay)
+
+    async def _ask_all(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
         replies: list[Reply] = []
         for door in self.doors:
             asked = INSTEAD.get(path, path) if replies and method == "POST" else path
             replies.append(await asyncio.to_thread(_ask, door, method, asked, headers, body))
             if replies[-1].status >= 400:
-                return replies
-        if (method, path) == HELD_IN_MEMORY:
-            self._latest = Asked(method, path, headers, body)
+                break
         return replies
 
     def app(self, settings: DoorSettings) -> Starlette:

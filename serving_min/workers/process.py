@@ -10,7 +10,9 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
+from serving_min.fleet.settings import FleetSettings
 from serving_min.settings import Settings
 from serving_min.workers.connections import make_channel
 from serving_min.workers.worker import Order
@@ -27,16 +29,19 @@ class Worker:
         self.admin.bind(str(door))
         self.admin.listen()
         self.process: Process | None = None
+        self.path, self.settings, self.where = path, settings, where
         self._sockets = (self.channel[1].fileno(), self.admin.fileno())
-        self._order = msgspec.json.encode(Order(str(path), settings, where, *self._sockets)) + b"\n"
 
-    async def start(self) -> str | None:
-        """The line that it says when it is ready; None when it ended before."""
+    async def start(self, bundle: Path, fleet: FleetSettings) -> str | None:
+        """Let it serve ``bundle``, and the ``fleet`` beside it. The line that it says when it is ready; None when it
+        ended before."""
+        settings = replace(self.settings, fleet=fleet)
+        order = Order(str(self.path), str(bundle), settings, self.where, *self._sockets)
         words = [sys.executable, "-m", "serving_min.workers.worker"]
         self.process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, pass_fds=self._sockets)
         if self.process.stdin is None or self.process.stdout is None:  # they are pipes, as asked for
             return None
-        self.process.stdin.write(self._order)
+        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
         line = await self.process.stdout.readline()
         if not line:
             await self.process.wait()

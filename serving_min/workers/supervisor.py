@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from serving_min.doors import DoorSettings
 from serving_min.errors import StartError
 from serving_min.listening import address
-from serving_min.releases import Registry
+from serving_min.releases import Registry, live_bundle
 from serving_min.server import DRAIN, Beside, configured
 from serving_min.settings import Settings
 from serving_min.workers.connections import Dispatcher
@@ -51,16 +51,22 @@ def supervise(path: Path, settings: Settings, listener: socket.socket, admin: so
             Worker(number, path, settings, address(listener), folder / str(number))
             for number in range(settings.workers)
         ]
-        asyncio.run(Supervisor(workers, settings.doors, listener, admin).run())
+        forwarder = Forwarder([worker.door for worker in workers], live_bundle(path), settings.fleet)
+        asyncio.run(Supervisor(workers, forwarder, settings.doors, listener, admin).run())
 
 
 class Supervisor:
     def __init__(
-        self, workers: list[Worker], doors: DoorSettings, listener: socket.socket, admin: socket.socket | None
+        self,
+        workers: list[Worker],
+        forwarder: Forwarder,
+        doors: DoorSettings,
+        listener: socket.socket,
+        admin: socket.socket | None,
     ) -> None:
         self.workers, self.where, self.admin = workers, address(listener), admin
         self.dispatcher = Dispatcher(listener, [worker.channel for worker in workers])
-        self.forwarder = Forwarder([worker.door for worker in workers])
+        self.forwarder = forwarder
         self._operators = Beside(configured(self.forwarder.app(doors), lifespan=False))
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,7 +76,8 @@ class Supervisor:
             loop.add_signal_handler(number, told.set)
         serving = None
         try:
-            ready = await asyncio.gather(*(worker.start() for worker in self.workers))
+            bundle, fleet = self.forwarder.bundle, self.forwarder.fleet
+            ready = await asyncio.gather(*(worker.start(bundle, fleet) for worker in self.workers))
             if None in ready:
                 raise StartError("a worker could not start; the line above says why")
             if self.admin is not None:
@@ -97,14 +104,23 @@ class Supervisor:
             began = time.monotonic()
             how = await worker.ended()
             self.dispatcher.lost(worker.number)
+            self.forwarder.told.discard(worker.door)
             hasty = hasty + 1 if time.monotonic() - began < HASTY else 0
             sys.stderr.write(f"serving_min: worker {worker.number} {how}; another takes its place\n")
             if hasty > 1:
                 await asyncio.sleep(min(LONGEST_WAIT, 2 ** (hasty - 2)))
-            if await worker.start() is not None:
+            bundle, fleet = self.forwarder.bundle, self.forwarder.fleet
+            if await worker.start(bundle, replace(fleet, others=())) is not None:
                 with suppress(OSError):  # it died again
-                    await self.forwarder.repeat(worker.door)
+                    await self._catch_up(worker, bundle)
                 self.dispatcher.open.add(worker.number)
+
+    async def _catch_up(self, worker: Worker, bundle: Path) -> None:
+        """Tell a new one, which has ``bundle``, what the others were told."""
+        for reply in await self.forwarder.repeat(worker.door, bundle):
+            if reply.status >= 400:
+                why = msgspec.json.decode(reply.body)["error"]
+                sys.stderr.write(f"serving_min: worker {worker.number} lacks a bundle that the others have: {why}\n")
 
     async def _reload(self) -> None:
         try:

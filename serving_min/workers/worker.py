@@ -20,10 +20,11 @@ from serving_min.settings import Settings
 
 
 class Order(Struct, frozen=True):
-    """What to serve, the address of the server, and two file descriptors: of the channel through which connections
-    come, and of the socket where operators ask."""
+    """What to serve, and which ``bundle`` of it if that is still there; the address of the server, and two file
+    descriptors: of the channel through which connections come, and of the socket where operators ask."""
 
     path: str
+    bundle: str
     settings: Settings
     where: str
     channel: int
@@ -39,8 +40,9 @@ def main() -> int:
     from serving_min.workers.receiving import Receiving
 
     threading.Thread(target=_end_with_the_supervisor, name="supervisor", daemon=True).start()
+    bundle = Path(order.bundle)
     try:
-        shop = open_shop(Path(order.path), order.settings)
+        shop = open_shop(Path(order.path), order.settings, bundle if bundle.is_dir() else None)
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2

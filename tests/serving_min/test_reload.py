@@ -63,7 +63,8 @@ def test_reload_under_load_fails_nobody(tmp_path: Path, bundles: dict[str, Path]
         with load.running():
             for kind in ("neighbours", "static", "vector"):
                 registry.promote(bundles[kind])
-                assert httpx.post(f"{admin}/admin/reload").json() == {"name": f"test-{kind}", "version": "1"}
+                loaded = {"name": f"test-{kind}", "version": "1", "bundle": str(bundles[kind].resolve())}
+                assert httpx.post(f"{admin}/admin/reload").json() == loaded
                 time.sleep(0.1)
             registry.rollback()
             server.process.send_signal(signal.SIGHUP)

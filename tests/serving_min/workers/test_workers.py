@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -139,7 +140,8 @@ def test_reload_reaches_all_workers_and_fails_nobody(tmp_path: Path, bundles: di
             registry.promote(bundles["neighbours"])
             assert httpx.post(f"{operators(server)}/admin/reload").status_code == 401
             reloaded = httpx.post(f"{operators(server)}/admin/reload", headers=admin, timeout=30)
-            assert reloaded.json() == {"workers": [{"name": "test-neighbours", "version": "1"}] * 2}
+            loaded = {"name": "test-neighbours", "version": "1", "bundle": str(bundles["neighbours"].resolve())}
+            assert reloaded.json() == {"workers": [loaded] * 2}
             registry.promote(bundles["static"])
             server.process.send_signal(signal.SIGHUP)
             assert server.process.stdout is not None
@@ -151,6 +153,45 @@ def test_reload_reaches_all_workers_and_fails_nobody(tmp_path: Path, bundles: di
         refused = httpx.post(f"{operators(server)}/admin/reload", headers=admin)
         assert refused.status_code == 409
         assert "refused, nothing has changed: " in refused.json()["error"]
+        assert server.terminate() == 0
+
+
+def fleets(server: Running) -> list[list[str]]:
+    workers = httpx.get(f"{operators(server)}/admin/fleet", timeout=30).json()["workers"]
+    return [[member["name"] for member in worker["members"]] for worker in workers]
+
+
+def kill_one(server: Running) -> None:
+    """And wait for the next one."""
+    before = workers_of(server.process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    for _ in range(1_000):
+        after = workers_of(server.process.pid)
+        if len(after) == 2 and before[0] not in after:
+            return
+        time.sleep(0.01)
+    pytest.fail("nobody takes its place")
+
+
+def test_a_new_worker_serves_what_the_others_do(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    registry, folder = Registry(tmp_path / "registry"), shutil.copytree(bundles["vector"], tmp_path / "1")
+    registry.promote(folder)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        f"""[[fleet.others]]\nbundle = "{bundles["static"]}"\nrole = "canary"\nshare = 1.0\n"""
+        """[fleet.budget]\nwindow = 5\nleast = 5\nseconds = 1e-9\n"""
+    )
+    with two(registry.folder, "--settings", settings) as server:
+        assert fleets(server) == [["test-vector", "test-static"]] * 2
+        for _ in range(20):  # each of them gets half
+            httpx.post(f"{server.address}/v1/recommend", content=BODY).raise_for_status()
+        assert fleets(server) == [["test-vector"]] * 2, "it was too slow"
+        registry.promote(bundles["neighbours"])
+        kill_one(server)
+        assert fleets(server) == [["test-vector"]] * 2, "neither the canary, nor what is not reloaded yet"
+        shutil.rmtree(folder)
+        kill_one(server)
+        assert sorted(fleets(server)) == [["test-neighbours"], ["test-vector"]], "what is gone cannot be loaded"
         assert server.terminate() == 0
 
 

@@ -1,0 +1,105 @@
+"""The supervisor's side alone: workers are what they were asked, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from serving_min.fleet.settings import FleetSettings, Other
+from serving_min.fleet.status import Member, Status
+from serving_min.workers import forwarding
+from serving_min.workers.forwarding import FLEET, RELOAD, Forwarder, Reply
+
+ONE, TWO, THREE = (Path(name) for name in ("one", "two", "three"))
+OLD, NEW = Path("bundles/1"), Path("bundles/2")
+CANARY, SHARE = Other("c", "canary", 0.5), Other("s", "share", 0.25)
+Answers = Callable[[Path, str, str, bytes], bytes]
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Answers) -> None:
+    def ask(door: Path, method: str, path: str, _: dict[str, str], body: bytes) -> Reply:
+        return Reply(200, answer(door, method, path, body))
+
+    monkeypatch.setattr(forwarding, "_ask", ask)
+
+
+def status(*others: Other) -> bytes:
+    live = Member("live", 1.0, "shop", "1", 0, 0, 0, 0)
+    beside = [Member(one.role, one.share, "shop", "2", 0, 0, 0, 0, bundle=one.bundle) for one in others]
+    return msgspec.json.encode(Status([live, *beside], []))
+
+
+def test_all_workers_hear_of_changes_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[Path, bytes]] = []
+    going_on = threading.Event()
+
+    def answer(door: Path, method: str, _: str, body: bytes) -> bytes:
+        if method == "PUT":
+            heard.append((door, body))
+            assert len(heard) > 1 or going_on.wait(60)
+        return status()
+
+    async def scenario() -> None:
+        forwarder = Forwarder([ONE, TWO], OLD, FleetSettings())
+        bodies = [msgspec.json.encode(FleetSettings((other,))) for other in (CANARY, SHARE)]
+        changes = [asyncio.create_task(forwarder.forward("PUT", FLEET, {}, body)) for body in bodies]
+        replies = await forwarder.forward("GET", FLEET, {}, b"")
+        assert len(replies) == 2, "who only looks need not wait"
+        going_on.set()
+        await asyncio.gather(*changes)
+        assert heard == [(door, body) for body in bodies for door in (ONE, TWO)]
+        assert forwarder.fleet.others == (SHARE,)
+
+    answering(monkeypatch, answer)
+    asyncio.run(scenario())
+
+
+def test_a_canary_that_left_one_worker_does_not_come_back_in_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Path, str, bytes]] = []
+    forwarder = Forwarder([ONE, TWO, THREE], OLD, FleetSettings((CANARY, SHARE)))
+
+    def answer(door: Path, method: str, path: str, body: bytes) -> bytes:
+        if method != "GET":
+            told.append((door, path, body))
+        elif door == THREE:
+            raise ConnectionError("it is no more")
+        return status(SHARE) if door == TWO else status(CANARY, SHARE)
+
+    async def scenario() -> None:
+        forwarder.told -= {ONE, TWO}
+        await forwarder.repeat(ONE, OLD)
+        await forwarder.repeat(TWO, OLD)
+        assert told.pop()[2] == told.pop()[2] == msgspec.json.encode(FleetSettings((CANARY, SHARE)))
+        forwarder.told.remove(THREE)
+        await forwarder.repeat(THREE, OLD)
+        assert told == [(THREE, FLEET, msgspec.json.encode(FleetSettings((SHARE,))))]
+        assert forwarder.told == {ONE, TWO, THREE}
+
+    answering(monkeypatch, answer)
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_came_during_a_reload_reloads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Path, str]] = []
+
+    def answer(door: Path, _: str, path: str, __: bytes) -> bytes:
+        if path == RELOAD:
+            told.append((door, path))
+            return msgspec.json.encode({"name": "shop", "version": "2", "bundle": str(NEW)})
+        return status()
+
+    async def scenario() -> None:
+        forwarder = Forwarder([ONE, TWO], OLD, FleetSettings())
+        await forwarder.forward("POST", RELOAD, {}, b"")
+        assert forwarder.bundle == NEW
+        await forwarder.repeat(ONE, NEW)
+        await forwarder.repeat(TWO, OLD)
+        assert told == [(ONE, RELOAD), (TWO, RELOAD), (TWO, RELOAD)]
+
+    answering(monkeypatch, answer)
+    asyncio.run(scenario())
