@@ -159,19 +159,21 @@ class Engine:
         return ask if look is ask.look else replace(ask, look=look)
 
     def _made(self, ask: Ask, findings: Findings) -> Made:
-        k, silence, failures = ask.bounds.k, ask.silence, [findings.failure]
+        k, failure = ask.bounds.k, findings.failure
         found = self._found(ask, ask.look, findings)
         silent: Fallback | None = None
         if self.bundle.model is not None and ask.surface.retrievers and (not len(found) or found.filled[0]):
             silent = "the model has no opinion"
         reranker = self.rerankers[ask.asked.surface]
-        ranked = Ranked(found.codes[:k], found.scores[:k], found.filled[:k], [*found.reasons[:k]], CERTAIN[:k])
+        codes = found.codes[:k]
+        ranked = Ranked(codes, found.scores[:k], found.filled[:k], [*found.reasons[:k]], CERTAIN[: len(codes)])
         if ask.asked.dismissed or not reranker.idle:
-            codes = self.bundle.items.codes
+            known = self.bundle.items.codes
 
             def more(bounds: Bounds) -> Found:
+                nonlocal failure
                 again = self.retrieval.find([replace(ask, look=bounds)])[0]
-                failures.append(again.failure)
+                failure = failure or again.failure
                 return self._found(ask, bounds, again)
 
             ranked = reranker.rank(
@@ -181,10 +183,10 @@ class Engine:
                 now=ask.now,
                 seed=seed_of(ask.request.request_id or ""),
                 history=np.array(ask.histories["history"].items, np.int32),
-                dismissed={codes[item]: share for item, share in ask.asked.dismissed.items() if item in codes},
+                dismissed={known[item]: share for item, share in ask.asked.dismissed.items() if item in known},
                 more=more,
             )
-        return Made(ask, found, ranked, next(filter(None, [*failures, silence, silent]), None))
+        return Made(ask, found, ranked, failure or ask.silence or silent)
 
     def _served(self, made: Made, scores: list[float]) -> Served:
         """``scores`` are the list's, as they are to be shown."""

@@ -158,7 +158,7 @@ def test_a_user_can_see_what_is_kept_and_be_forgotten(serve: Serve, tmp_path: Pa
         assert [line["item"] for line in kept["log"]["events"]] == ["A"]
         assert [line["surface"] for line in kept["log"]["answers"]] == ["recommend"]
         assert client.delete("/v1/users/ann%0A%2Fb", headers=boss).json() == {"state": 1, "log": 2, "open": 0}
-        assert client.delete("/v1/users/", headers=boss).status_code == 405, "nobody is no user"
+        assert client.delete("/v1/users/", headers=boss).status_code == 404, "nobody is no user"
         kept = client.get("/v1/users/ann%0A%2Fb/export", headers=boss).json()
         assert (kept["state"], kept["log"]) == ([], {"answers": [], "events": []})
         assert len(client.get("/v1/users/bob/export", headers=boss).json()["log"]["events"]) == 1
