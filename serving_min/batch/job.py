@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Meta, Struct
 
-from serving_min.asks import Asked
-from serving_min.batch.sent import Sent
-from serving_min.batch.users import User, Users
-from serving_min.bundle import Bundle
-from serving_min.engine import Engine, Served
+from serving_min.batch.making import Maker
+from serving_min.batch.users import Users
 from serving_min.errors import BatchError
 from serving_min.manifest import read_manifest
-from serving_min.messages import DEFAULT_K, MOST_ITEMS, EpochSeconds, Request
+from serving_min.messages import DEFAULT_K, MOST_ITEMS, EpochSeconds
 
 JOB_FILE, SUMMARY_FILE = "job.json", "summary.json"
 SHARD = 50_000  # users in a part
-TOGETHER = 256  # users that the engine answers in one call
-SCHEMA = pa.schema(
-    [
-        ("user_id", pa.string()),
-        ("rank", pa.int32()),
-        ("item_id", pa.string()),
-        ("score", pa.float64()),
-        ("reason", pa.string()),
-        ("fallback", pa.string()),
-        ("surface", pa.string()),
-        ("model", pa.string()),
-        ("model_version", pa.string()),
-        ("now", pa.int64()),
-    ]
-)
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -162,61 +141,6 @@ def _made(plan: Plan, missing: Sequence[int], workers: int) -> Iterator[tuple[in
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(missing)), spawned, _open, (plan,)) as pool:
         yield from zip(missing, pool.map(_make, missing), strict=True)
-
-
-class Maker:
-    """Makes parts, in one process and on one core."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.users = Users(plan.users)
-        self.sent = Sent([*map(Path, plan.job.sent)], plan.job.days, plan.job.now)
-        self.engine = Engine(Bundle.load(plan.bundle), clock=lambda: plan.job.now)
-        self.engine.own_this_thread()
-
-    def make(self, number: int) -> float:
-        """The CPU seconds that it took. The part is there when it is whole, not before."""
-        began, job = time.process_time(), self.plan.job
-        path = self.plan.part(number)
-        partial = path.with_suffix(".partial")
-        rows = [*self.users.rows(number * job.shard, (number + 1) * job.shard)]
-        sent = self.sent.to([row.user_id for row in rows])
-        with pq.ParquetWriter(partial, SCHEMA) as writer:
-            remaining = iter(rows)
-            while together := [*islice(remaining, TOGETHER)]:
-                asked = [Asked(self._request(user, sent.get(user.user_id, [])), job.surface) for user in together]
-                writer.write_table(_table(together, self.engine.answer(asked), job))
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-        return time.process_time() - began
-
-    def _request(self, user: User, sent: list[str]) -> Request:
-        return Request(
-            history=user.history,
-            user=user.user,
-            exclude=[*user.exclude, *sent],
-            k=self.plan.job.k,
-            now=self.plan.job.now,
-            request_id=f"{self.plan.job.surface}:{self.plan.job.now}:{user.user_id}",
-        )
-
-
-def _table(users: Sequence[User], served: Sequence[Served], job: Job) -> pa.Table:
-    answers = [one.answer for one in served]
-    lengths = [len(answer.items) for answer in answers]
-    shown = [item for answer in answers for item in answer.items]
-    size = len(shown)
-    columns = [
-        [user.user_id for user, length in zip(users, lengths, strict=True) for _ in range(length)],
-        [rank for length in lengths for rank in range(1, length + 1)],
-        [item.id for item in shown],
-        [item.score for item in shown],
-        [item.reason for item in shown],
-        [answer.fallback for answer, length in zip(answers, lengths, strict=True) for _ in range(length)],
-        *([value] * size for value in (job.surface, job.bundle, job.version, job.now)),
-    ]
-    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], SCHEMA)
 
 
 _maker: list[Maker] = []  # of a worker process
