@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +12,9 @@ import msgspec
 import pyarrow.parquet as pq
 from msgspec import Meta, Struct
 
+from serving_min.batch.folder import Lock, alone, whole
 from serving_min.batch.making import Maker
+from serving_min.batch.processes import made
 from serving_min.batch.users import Users
 from serving_min.errors import BatchError
 from serving_min.manifest import read_manifest
@@ -100,65 +100,62 @@ def plan(
         raise BatchError(f"batch: {error}") from error
     if job.sent and not job.days:
         raise BatchError("not-again-days: 0 days repeat all that was sent; say how many")
-    if begun is not None and begun != job:
-        names = [name for name in Job.__struct_fields__ if getattr(begun, name) != getattr(job, name)]
-        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in names)
-        raise BatchError(f"out: {out} holds a job with {was}; give another folder, or the same settings")
-    if begun is None:
-        out.mkdir(parents=True, exist_ok=True)
-        _write(out / JOB_FILE, msgspec.json.format(msgspec.json.encode(job), indent=2) + b"\n")
+    _must_be(job, begun, out)
     return Plan(job, bundle, users, out)
 
 
 def run(plan: Plan, *, workers: int = 1, done: Callable[[int], None] = lambda _: None) -> Summary:
     """Make the parts that are missing; ``done`` is told how many users each of them was for.
 
-    Each of the ``workers`` processes opens the bundle for itself; what it maps is there once. Raises BatchError for a
-    row that is no user, RequestError and UnknownSurfaceError for a surface that cannot answer.
+    Raises BatchError for a row that is no user, and when another job is at work in the folder, or has been begun there
+    meanwhile; RequestError and UnknownSurfaceError for a surface that cannot answer.
     """
-    for leftover in plan.out.glob("*.partial"):
-        leftover.unlink()
-    count, shard = len(Users(plan.users)), plan.job.shard
-    missing = [number for number in range(-(-count // shard)) if not plan.part(number).exists()]
-    answered, seconds = 0, 0.0
-    for number, spent in _made(plan, missing, workers):
-        users = min(shard, count - number * shard)
-        answered, seconds = answered + users, seconds + spent
-        done(users)
-    rows = sum(pq.read_metadata(path).num_rows for path in sorted(plan.out.glob("part-*.parquet")))
-    speed = round(answered / seconds, 1) if seconds else None
-    summary = Summary(count, rows, answered, round(seconds, 2), speed)
-    _write(plan.out / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    with alone(plan.out) as lock:
+        _begin(plan)
+        count, shard = len(Users(plan.users)), plan.job.shard
+        missing = [number for number in range(-(-count // shard)) if not plan.part(number).exists()]
+        answered, seconds = 0, 0.0
+        for number, spent in _made(plan, missing, workers, lock):
+            users = min(shard, count - number * shard)
+            answered, seconds = answered + users, seconds + spent
+            done(users)
+        rows = sum(pq.read_metadata(path).num_rows for path in sorted(plan.out.glob("part-*.parquet")))
+        speed = round(answered / seconds, 1) if seconds else None
+        summary = Summary(count, rows, answered, round(seconds, 2), speed)
+        _write(plan.out / SUMMARY_FILE, summary)
     return summary
 
 
-def _made(plan: Plan, missing: Sequence[int], workers: int) -> Iterator[tuple[int, float]]:
+def _made(plan: Plan, missing: Sequence[int], workers: int, lock: Lock) -> Iterator[tuple[int, float]]:
     """The number of each part made, and its CPU seconds."""
     if workers == 1 or len(missing) < 2:
         maker = Maker(plan)
         yield from ((number, maker.make(number)) for number in missing)
         return
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), spawned, _open, (plan,)) as pool:
-        yield from zip(missing, pool.map(_make, missing), strict=True)
+    lock.share()
+    yield from zip(missing, made(plan, missing, workers), strict=True)
 
 
-_maker: list[Maker] = []  # of a worker process
+def _begin(plan: Plan) -> None:
+    """Write down what is made here, unless it was begun before."""
+    begun = _begun(plan.out)
+    _must_be(plan.job, begun, plan.out)
+    if begun is None:
+        _write(plan.out / JOB_FILE, plan.job)
 
 
-def _open(plan: Plan) -> None:
-    _maker.append(Maker(plan))
-
-
-def _make(number: int) -> float:
-    return _maker[0].make(number)
+def _must_be(job: Job, begun: Job | None, out: Path) -> None:
+    if begun is not None and begun != job:
+        names = [name for name in Job.__struct_fields__ if getattr(begun, name) != getattr(job, name)]
+        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in names)
+        raise BatchError(f"out: {out} holds a job with {was}; give another folder, or the same settings")
 
 
 def _begun(out: Path) -> Job | None:
     """The job of which some part is done."""
     path = out / JOB_FILE
     if not path.exists():
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
             raise BatchError(f"out: {out} is not empty, and holds no job; give a folder of its own")
         return None
     if not any(out.glob("part-*.parquet")):
@@ -169,7 +166,6 @@ def _begun(out: Path) -> Job | None:
         raise BatchError(f"out: {path}: {error}") from error
 
 
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+def _write(path: Path, content: Job | Summary) -> None:
+    with whole(path) as partial:
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving_min.asks import Asked
+from serving_min.batch.folder import whole
 from serving_min.batch.sent import Sent
 from serving_min.batch.users import User, Users
 from serving_min.bundle import Bundle
@@ -52,18 +52,13 @@ class Maker:
     def make(self, number: int) -> float:
         """The CPU seconds that it took. The part is there when it is whole, not before."""
         began, job = time.process_time(), self.plan.job
-        path = self.plan.part(number)
-        partial = path.with_suffix(".partial")
         rows = [*self.users.rows(number * job.shard, (number + 1) * job.shard)]
         sent = self.sent.to([row.user_id for row in rows])
-        with pq.ParquetWriter(partial, SCHEMA) as writer:
+        with whole(self.plan.part(number)) as partial, pq.ParquetWriter(partial, SCHEMA) as writer:
             remaining = iter(rows)
             while together := [*islice(remaining, TOGETHER)]:
                 asked = [Asked(self._request(user, sent.get(user.user_id, [])), job.surface) for user in together]
                 writer.write_table(_table(together, self.engine.answer(asked), job))
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
         return time.process_time() - began
 
     def _request(self, user: User, sent: list[str]) -> Request:

@@ -69,6 +69,7 @@ def test_everybody_gets_what_the_engine_says(bundle: Path, users: Path, tmp_path
     assert [row["fallback"] for row in rows] == ["empty history"] * 2 + [None] * 2
     assert (summary.users, summary.answered, summary.rows) == (5, 5, 10)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".lock",
         "job.json",
         "part-00000.parquet",
         "part-00001.parquet",
@@ -113,11 +114,12 @@ def test_a_job_goes_on_with_what_is_missing_and_ends_with_the_same_bytes(
     asked, _ = made(bundle, users, out)
     before = {path.name: path.read_bytes() for path in out.glob("part-*")}
     asked.part(1).unlink()
-    (out / "part-00002.partial").write_bytes(b"half")
+    (out / ".part-00002.parquet.9.partial").write_bytes(b"half")
     again = plan(bundle, users, out, surface="recommend", k=2, shard=2)  # without `now`: that of the job begun
     summary = run(again)
     assert (summary.answered, summary.users) == (2, 5)
     assert {path.name: path.read_bytes() for path in out.glob("part-*")} == before
+    assert not [*out.glob(".*.partial")]
     with pytest.raises(BatchError, match=r"holds a job with k 2; give another folder"):
         made(bundle, users, out, k=3)
     users.write_bytes(users.read_bytes() + b'{"user_id": "new"}\n')
