@@ -20,12 +20,11 @@ from serving_min.errors import BatchError
 from serving_min.messages import MOST_EVENTS, Event, ItemId, UserId
 
 READABLE = (".parquet", ".jsonl")
-BLOCK = 1 << 20
 
 
 class User(Struct, frozen=True):
-    """A row or line; further columns are ignored. ``history`` is oldest first, ``user`` gives attributes by name,
-    ``exclude`` what this user must not get."""
+    """A row or line; only ``user_id`` must be there, further columns are ignored. ``history`` is oldest first, ``user``
+    gives attributes by name, ``exclude`` what this user must not get."""
 
     user_id: UserId
     history: Annotated[list[ItemId | Event], Meta(max_length=MOST_EVENTS)] = []
@@ -81,11 +80,19 @@ class Users:
 def _count(file: Path) -> int:
     try:
         if file.suffix == ".parquet":
-            return int(pq.read_metadata(file).num_rows)
+            with pq.ParquetFile(file) as opened:
+                _must_know_users(file, opened.schema_arrow.names)
+                return int(opened.metadata.num_rows)
         with file.open("rb") as lines:
             return sum(1 for _ in lines)
     except (OSError, pa.ArrowException) as error:
         raise BatchError(f"users: {file}: {error}") from error
+
+
+def _must_know_users(file: Path, columns: list[str]) -> None:
+    if "user_id" not in columns:
+        there, read = (", ".join(names) or "none" for names in (columns, User.__struct_fields__))
+        raise BatchError(f"users: {file} has no column 'user_id', but {there}; the columns that are read are {read}")
 
 
 def _rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
