@@ -20,13 +20,13 @@ from serving_min.errors import BatchError
 from serving_min.manifest import read_manifest
 from serving_min.messages import DEFAULT_K, MOST_ITEMS, EpochSeconds
 
-JOB_FILE, SUMMARY_FILE = "job.json", "summary.json"
+JOB_FILE, SUMMARY_FILE = "_job.json", "_summary.json"  # readers of Parquet pass over names like these
 SHARD = 50_000  # users in a part
 Positive = Annotated[int, Meta(ge=1)]
 
 
 class Job(Struct, frozen=True, forbid_unknown_fields=True):
-    """``job.json``: what a folder of lists was made from. ``shard`` is how many users a part holds, ``users`` the
+    """``_job.json``: what a folder of lists was made from. ``shard`` is how many users a part holds, ``users`` the
     sha256 of who they are; nobody gets what they got within ``days`` before ``now`` by the jobs in ``sent``."""
 
     bundle: str
@@ -42,7 +42,7 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Summary:
-    """``summary.json``. The seconds are those that this run took, for the users that it answered."""
+    """``_summary.json``. The seconds are those that this run took, for the users that it answered."""
 
     users: int
     rows: int
