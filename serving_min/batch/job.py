@@ -22,6 +22,7 @@ from serving_min.messages import DEFAULT_K, MOST_ITEMS, EpochSeconds
 
 JOB_FILE, SUMMARY_FILE = "_job.json", "_summary.json"  # readers of Parquet pass over names like these
 SHARD = 50_000  # users in a part
+MOST_DAYS = 36_500  # nobody remembers longer
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -37,7 +38,7 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True):
     k: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = DEFAULT_K
     shard: Positive = SHARD
     sent: tuple[str, ...] = ()
-    days: Annotated[float, Meta(ge=0)] = 0
+    days: Annotated[float, Meta(ge=0, le=MOST_DAYS)] = 0
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,19 @@ def plan(
 ) -> Plan:
     """A new job, or the one that was begun in ``out``, if it is the same; ``now`` is then the time it was begun with.
 
-    Raises BatchError when ``out`` holds another job, BundleError for what is no bundle.
+    Raises BatchError when ``out`` holds another job and when a user stands there twice, BundleError for what is no
+    bundle.
     """
+    _must_make_sense(sent, days)
     manifest = read_manifest(bundle)
     begun = _begun(out)
+    who = Users(users)
+    who.check()
     asked = {
         "bundle": manifest.name,
         "version": manifest.version,
         "surface": surface,
-        "users": Users(users).fingerprint(),
+        "users": who.fingerprint(),
         "now": now if now is not None else begun.now if begun else int(clock()),
         "k": k,
         "shard": shard,
@@ -98,8 +103,6 @@ def plan(
         job = msgspec.convert(asked, Job)
     except msgspec.ValidationError as error:
         raise BatchError(f"batch: {error}") from error
-    if job.sent and not job.days:
-        raise BatchError("not-again-days: 0 days repeat all that was sent; say how many")
     _must_be(job, begun, out)
     return Plan(job, bundle, users, out)
 
@@ -142,6 +145,16 @@ def _begin(plan: Plan) -> None:
     _must_be(plan.job, begun, plan.out)
     if begun is None:
         _write(plan.out / JOB_FILE, plan.job)
+
+
+def _must_make_sense(sent: Sequence[Path], days: float) -> None:
+    """Raises BatchError for days that are none, and where either says nothing without the other."""
+    if not 0 <= days <= MOST_DAYS:  # NaN neither
+        raise BatchError(f"not-again-days: {days:g} is no number of days from 0 to {MOST_DAYS:,}")
+    if sent and not days:
+        raise BatchError("not-again-days: 0 days repeat all that was sent; say how many")
+    if days and not sent:
+        raise BatchError(f"not-again-days: {days:g} days of nothing; say what was sent: --sent EARLIER_LISTS")
 
 
 def _must_be(job: Job, begun: Job | None, out: Path) -> None:

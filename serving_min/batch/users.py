@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -19,14 +19,18 @@ from serving_min.batch.nested import values
 from serving_min.errors import BatchError
 from serving_min.messages import MOST_EVENTS, Event, ItemId, UserId
 
+Row = TypeVar("Row", bound="Who")
 READABLE = (".parquet", ".jsonl")
 
 
-class User(Struct, frozen=True):
+class Who(Struct, frozen=True):
+    user_id: UserId
+
+
+class User(Who, frozen=True):
     """A row or line; only ``user_id`` must be there, further columns are ignored. ``history`` is oldest first, ``user``
     gives attributes by name, ``exclude`` what this user must not get."""
 
-    user_id: UserId
     history: Annotated[list[ItemId | Event], Meta(max_length=MOST_EVENTS)] = []
     user: dict[str, str] = {}
     exclude: list[ItemId] = []
@@ -63,17 +67,30 @@ class Users:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
         return digest.hexdigest()
 
+    def check(self) -> None:
+        """Raises BatchError when a user stands there twice, who would get two mails, and for a row that is nobody."""
+        seen: set[str] = set()
+        for file, number, row in self._read(Who, 0, len(self)):
+            if row.user_id in seen:
+                again = f"{row.user_id!r} stands there before; keep one row of each"
+                raise BatchError(f"users: {file}, user {number}: {again}")
+            seen.add(row.user_id)
+
     def rows(self, start: int, stop: int) -> Iterator[User]:
         """The users from number ``start`` to before ``stop``. Raises BatchError for a row that is none."""
+        return (row for _, _, row in self._read(User, start, stop))
+
+    def _read(self, kind: type[Row], start: int, stop: int) -> Iterator[tuple[Path, int, Row]]:
+        """Rows, with the file that they come from and their number in it, from 1."""
         first = 0
         for file, count in zip(self.files, self.counts, strict=True):
             low, high = max(start - first, 0), min(stop - first, count)
             if low < high:
-                for number, row in enumerate(_rows(file, low, high), start=low):
+                for number, row in enumerate(_rows(file, kind, low, high), start=low + 1):
                     try:
-                        yield msgspec.convert(row, User)
+                        yield file, number, msgspec.convert(row, kind)
                     except msgspec.ValidationError as error:
-                        raise BatchError(f"users: {file}, user {number + 1}: {error}") from error
+                        raise BatchError(f"users: {file}, user {number}: {error}") from error
             first += count
 
 
@@ -95,9 +112,9 @@ def _must_know_users(file: Path, columns: list[str]) -> None:
         raise BatchError(f"users: {file} has no column 'user_id', but {there}; the columns that are read are {read}")
 
 
-def _rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
+def _rows(file: Path, kind: type[Who], start: int, stop: int) -> Iterator[dict[str, Any]]:
     if file.suffix == ".parquet":
-        yield from _parquet_rows(file, start, stop)
+        yield from _parquet_rows(file, kind, start, stop)
         return
     with file.open("rb") as lines:
         for number, line in enumerate(islice(lines, start, stop), start=start):
@@ -107,10 +124,10 @@ def _rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
                 raise BatchError(f"users: {file}, line {number + 1}: {error}") from error
 
 
-def _parquet_rows(file: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: Path, kind: type[Who], start: int, stop: int) -> Iterator[dict[str, Any]]:
     """Only the row groups that hold some of them are read. Nulls count as not given."""
     with pq.ParquetFile(file) as opened:
-        columns = [name for name in User.__struct_fields__ if name in opened.schema_arrow.names]
+        columns = [name for name in kind.__struct_fields__ if name in opened.schema_arrow.names]
         first = 0
         for group in range(opened.num_row_groups):
             count = opened.metadata.row_group(group).num_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,11 @@ def test_jobs_that_cannot_be(bundle: Path, users: Path, tmp_path: Path) -> None:
         made(bundle, users, tmp_path / "b", k=0)
     with pytest.raises(BatchError, match="0 days repeat all that was sent"):
         made(bundle, users, tmp_path / "c", sent=[tmp_path])
+    with pytest.raises(BatchError, match="7 days of nothing; say what was sent: --sent EARLIER_LISTS"):
+        made(bundle, users, tmp_path / "c", days=7)
+    for days in (-1, 36_501, 1e300, math.inf, math.nan):
+        with pytest.raises(BatchError, match=r"not-again-days: \S+ is no number of days from 0 to 36,500"):
+            made(bundle, users, tmp_path / "c", sent=[tmp_path], days=days)
     with pytest.raises(BatchError, match=r"holds no part-\*\.parquet"):
         made(bundle, users, tmp_path / "d", sent=[tmp_path], days=1)
     with pytest.raises(BatchError, match="is not empty, and holds no job"):
