@@ -122,9 +122,8 @@ def batch(
         summary = run(job, workers=workers, done=done)
     if as_json:
         return say_json({"out": str(out), **asdict(summary)})
-    speed = f", {summary.users_per_cpu_second:,.0f} users a CPU second" if summary.users_per_cpu_second else ""
-    say(f"{summary.users:,} users, {summary.rows:,} rows; {summary.answered:,} users answered now{speed}")
-    return say(f"→ {out}")
+    say(f"→ {out}")
+    return say(str(summary))
 
 
 def _registry(folder: Path | None) -> Registry:

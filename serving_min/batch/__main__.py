@@ -42,7 +42,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    sys.stdout.write(f"{summary.users:,} users, {summary.rows:,} rows, {summary.users_per_cpu_second} users/CPU s\n")
+    sys.stdout.write(f"{summary}\n")
     return 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Meta, Struct
 
@@ -43,13 +45,22 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Summary:
-    """``_summary.json``. The seconds are those that this run took, for the users that it answered."""
+    """``_summary.json``. ``fallbacks`` counts, by the reason, the users whose lists are not all the surface's own. The
+    seconds are those that this run took, for the users that it answered."""
 
     users: int
     rows: int
+    fallbacks: dict[str, int]
     answered: int
     cpu_seconds: float
     users_per_cpu_second: float | None
+
+    def __str__(self) -> str:
+        """Two lines at most: how many, and how many got a fallback."""
+        speed = f", {self.users_per_cpu_second:,.0f} users a CPU second" if self.users_per_cpu_second else ""
+        said = f"{self.users:,} users, {self.rows:,} rows; {self.answered:,} users answered now{speed}"
+        reasons = ", ".join(f"{reason} ({count:,} users)" for reason, count in self.fallbacks.items())
+        return said + (f"\nfallback: {reasons}" if reasons else "")
 
 
 @dataclass(frozen=True)
@@ -122,9 +133,9 @@ def run(plan: Plan, *, workers: int = 1, done: Callable[[int], None] = lambda _:
             users = min(shard, count - number * shard)
             answered, seconds = answered + users, seconds + spent
             done(users)
-        rows = sum(pq.read_metadata(path).num_rows for path in sorted(plan.out.glob("part-*.parquet")))
+        rows, fallbacks = _counted(plan.out)
         speed = round(answered / seconds, 1) if seconds else None
-        summary = Summary(count, rows, answered, round(seconds, 2), speed)
+        summary = Summary(count, rows, fallbacks, answered, round(seconds, 2), speed)
         _write(plan.out / SUMMARY_FILE, summary)
     return summary
 
@@ -137,6 +148,16 @@ def _made(plan: Plan, missing: Sequence[int], workers: int, lock: Lock) -> Itera
         return
     lock.share()
     yield from zip(missing, made(plan, missing, workers), strict=True)
+
+
+def _counted(out: Path) -> tuple[int, dict[str, int]]:
+    """The rows of all parts, and the users by their fallbacks, the most frequent first."""
+    rows, fallbacks = 0, Counter[str]()
+    for path in sorted(out.glob("part-*.parquet")):
+        part = pq.read_table(path, columns=["rank", "fallback"])
+        rows += len(part)
+        fallbacks.update(part.filter(pc.field("rank") == 1)["fallback"].drop_null().to_pylist())
+    return rows, dict(fallbacks.most_common())
 
 
 def _begin(plan: Plan) -> None:

@@ -69,6 +69,7 @@ def test_everybody_gets_what_the_engine_says(bundle: Path, users: Path, tmp_path
     rows = pq.read_table(tmp_path / "out/part-00001.parquet").to_pylist()
     assert [row["fallback"] for row in rows] == ["empty history"] * 2 + [None] * 2
     assert (summary.users, summary.answered, summary.rows) == (5, 5, 10)
+    assert summary.fallbacks == {"empty history": 1, "history has only unknown items": 1}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         ".lock",
         "_job.json",
@@ -118,7 +119,7 @@ def test_a_job_goes_on_with_what_is_missing_and_ends_with_the_same_bytes(
     (out / ".part-00002.parquet.9.partial").write_bytes(b"half")
     again = plan(bundle, users, out, surface="recommend", k=2, shard=2)  # without `now`: that of the job begun
     summary = run(again)
-    assert (summary.answered, summary.users) == (2, 5)
+    assert (summary.answered, summary.users, sum(summary.fallbacks.values())) == (2, 5, 2)
     assert {path.name: path.read_bytes() for path in out.glob("part-*")} == before
     assert not [*out.glob(".*.partial")]
     with pytest.raises(BatchError, match=r"holds a job with k 2; give another folder"):
@@ -190,7 +191,9 @@ def test_the_command(bundle: Path, users: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "serving_min.batch", bundle, "--users", users, "--out", out, "--now", str(NOW)]
     told = subprocess.run([*command, "--surface", "recommend", "-k", "1"], capture_output=True, text=True, timeout=60)
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("5 users, 5 rows, ")
+    first, last = told.stdout.splitlines()
+    assert first.startswith("5 users, 5 rows; 5 users answered now, ")
+    assert last == "fallback: empty history (1 users), history has only unknown items (1 users)"
     assert json.loads((out / JOB_FILE).read_bytes())["now"] == NOW
     told = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert told.returncode == 2
