@@ -113,10 +113,12 @@ def batch(
 
     if users is None:
         from recsys_lab import pipeline
-        from recsys_lab.export.users import prepared_users
+        from recsys_lab.export.users import must_fit, prepared_users
 
         with status("users"):
-            users = prepared_users(pipeline.prepare(configured(overrides, conf_dir)))
+            dataset = pipeline.prepare(configured(overrides, conf_dir))
+            must_fit(dataset, bundle)
+            users = prepared_users(dataset)
     job = plan(bundle, users, out, surface=surface, now=now, k=k, shard=shard, sent=sent or [], days=not_again_days)
     with counted(len(Users(users)), "users") as done:
         summary = run(job, workers=workers, done=done)

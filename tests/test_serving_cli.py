@@ -33,11 +33,27 @@ def test_a_batch_has_a_list_for_every_user(in_job, typed):
     assert code == 0
     assert summary["users"] == summary["answered"] > 100
     assert summary["rows"] == 3 * summary["users"]
+    assert "history has only unknown items" not in summary["fallbacks"]
     code, out, _ = typed("batch", bundle_of(in_job), *options, "--json")
     assert (code, json.loads(out)["answered"]) == (0, 0)  # all of it is there already
     code, _, err = typed("batch", bundle_of(in_job), *options, "--not-again-days", "2", "--sent", "lists")
     assert (code, err.count("\n")) == (2, 1)
     assert "lists holds a job with sent (), days 0.0" in err
+
+
+def test_a_batch_for_users_of_other_data(in_job, tmp_path, typed, caplog):
+    """Newer data of the shop are well; another shop's users would get lists of what is popular here."""
+    code, out, _ = typed("batch", bundle_of(in_job), "--out", str(tmp_path / "newer"), *SMALL[:2], "data.n_events=9500")
+    assert code == 0
+    assert "users answered now" in out
+    assert [message for message in caplog.messages if "the users are those of shop" in message]
+    (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\nann,sku-1,1\nbob,sku-1,2\n")
+    other = ["data=csv", f"data.path={tmp_path / 'log.csv'}"]
+    code, _, err = typed("batch", bundle_of(in_job), "--out", str(tmp_path / "other"), *other)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "data: csv has none of the items of " in err
+    assert "data=csv data.path=log.csv" in err
+    assert not (tmp_path / "other").exists()
 
 
 def test_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type) -> None:

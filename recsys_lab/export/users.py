@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from recsys_lab.atomic import replacing
 from recsys_lab.data.dataset import Dataset
+from recsys_lab.errors import ConfigError
+from serving_min.bundle import Bundle
+from serving_min.manifest import read_manifest
 
+LOG = logging.getLogger(__name__)
 LATEST = 200  # events of each user
 ROWS_PER_GROUP = 50_000
 
@@ -20,6 +25,25 @@ def prepared_users(dataset: Dataset) -> Path:
         with replacing(path) as partial:
             write_users(dataset, partial)
     return path
+
+
+def must_fit(dataset: Dataset, folder: Path) -> None:
+    """Whether these are users of the bundle's shop. Raises ConfigError when it knows none of their items; warns when it
+    was made from other data, as it was where there are newer ones."""
+    made_from = read_manifest(folder).fingerprints.data
+    if dataset.fingerprint == made_from:
+        return
+    known = Bundle.load(folder).items.codes
+    if not any(item in known for item in dataset.catalogue.ids):
+        raise ConfigError(
+            f"data: {dataset.name} has none of the items of {folder}; name the data that it was made from, as in "
+            "data=csv data.path=log.csv, or the users: --users FILE"
+        )
+    if made_from:
+        LOG.warning(
+            "the users are those of %s %s, and the bundle was made from %s: well if they are newer, else name its data",
+            *(dataset.name, dataset.fingerprint[:12], made_from[:12]),
+        )
 
 
 def write_users(dataset: Dataset, path: Path, *, latest: int = LATEST) -> None:
