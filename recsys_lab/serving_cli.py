@@ -119,6 +119,9 @@ def batch(
             dataset = pipeline.prepare(configured(overrides, conf_dir))
             must_fit(dataset, bundle)
             users = prepared_users(dataset)
+    elif overrides or conf_dir:
+        said = [*(overrides or []), *([f"--conf-dir {conf_dir}"] if conf_dir else [])]
+        raise ConfigError(f"users: {users} is all that is read; leave out --users or {' '.join(said)}")
     job = plan(bundle, users, out, surface=surface, now=now, k=k, shard=shard, sent=sent or [], days=not_again_days)
     with counted(len(Users(users)), "users") as done:
         summary = run(job, workers=workers, done=done)

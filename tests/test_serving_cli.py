@@ -84,6 +84,8 @@ def test_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type) 
         (["recommend", "no-such-bundle", "--history", "A"], "no manifest.json here"),
         (["recommend", "bundle", "-k", "many"], "Invalid value for '-k'"),
         (["recommend", "bundle", "-k", "0"], "recommend: Expected `int` >= 1"),
+        (["batch", "bundle", "--users", "u", "--out", "o", "data=csv"], "leave out --users or data=csv"),
+        (["batch", "bundle", "--users", "u", "--out", "o", "--conf-dir", "c"], "leave out --users or --conf-dir c"),
         (["promote", "no-such-bundle"], "no manifest.json here"),
         (["rollback"], "no such folder; `recsys-lab promote BUNDLE` makes a registry"),
     ],
