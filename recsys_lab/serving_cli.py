@@ -92,7 +92,7 @@ def recommend(
 
 
 def batch(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder, or a registry's.")],
     out: Annotated[Path, typer.Option(help="A folder of its own; asked for again, the job goes on.")],
     overrides: Overrides = None,
     users: Annotated[Path | None, typer.Option(help="A .parquet or .jsonl file, or a folder [all prepared].")] = None,
@@ -110,7 +110,9 @@ def batch(
     from recsys_lab.progress import counted, status
     from serving_min.batch.job import plan, run
     from serving_min.batch.users import Users
+    from serving_min.releases import live_bundle
 
+    bundle = live_bundle(bundle)
     if users is None:
         from recsys_lab import pipeline
         from recsys_lab.export.users import must_fit, prepared_users

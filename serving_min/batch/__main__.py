@@ -13,7 +13,7 @@ from serving_min.messages import DEFAULT_K
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving_min.batch", description="A list for each user.")
-    parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote")
+    parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote, or a registry's")
     parser.add_argument("--users", type=Path, required=True, help="a .parquet or .jsonl file, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="a folder of its own; the same again goes on")
     parser.add_argument("--surface", default="email", help="which surface makes the lists (default %(default)s)")

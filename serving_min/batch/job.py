@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Meta, Struct
@@ -21,6 +22,7 @@ from serving_min.batch.users import Users
 from serving_min.errors import BatchError
 from serving_min.manifest import read_manifest
 from serving_min.messages import DEFAULT_K, MOST_ITEMS, EpochSeconds
+from serving_min.releases import live_bundle
 
 JOB_FILE, SUMMARY_FILE = "_job.json", "_summary.json"  # readers of Parquet pass over names like these
 SHARD = 50_000  # users in a part
@@ -91,10 +93,11 @@ def plan(
 ) -> Plan:
     """A new job, or the one that was begun in ``out``, if it is the same; ``now`` is then the time it was begun with.
 
-    Raises BatchError when ``out`` holds another job and when a user stands there twice, BundleError for what is no
-    bundle.
+    ``bundle`` is a bundle's folder or a registry's. Raises BatchError when ``out`` holds another job and when a user
+    stands there twice, BundleError for what is no bundle, ReleaseError for a registry that names none.
     """
     _must_make_sense(sent, days)
+    bundle = live_bundle(bundle)
     manifest = read_manifest(bundle)
     begun = _begun(out)
     who = Users(users)
@@ -154,7 +157,10 @@ def _counted(out: Path) -> tuple[int, dict[str, int]]:
     """The rows of all parts, and the users by their fallbacks, the most frequent first."""
     rows, fallbacks = 0, Counter[str]()
     for path in sorted(out.glob("part-*.parquet")):
-        part = pq.read_table(path, columns=["rank", "fallback"])
+        try:
+            part = pq.read_table(path, columns=["rank", "fallback"])
+        except (OSError, pa.ArrowException) as error:
+            raise BatchError(f"out: {path}: {error}; delete it, and the same command makes it again") from error
         rows += len(part)
         fallbacks.update(part.filter(pc.field("rank") == 1)["fallback"].drop_null().to_pylist())
     return rows, dict(fallbacks.most_common())
@@ -188,13 +194,13 @@ def _must_be(job: Job, begun: Job | None, out: Path) -> None:
 def _begun(out: Path) -> Job | None:
     """The job of which some part is done."""
     path = out / JOB_FILE
-    if not path.exists():
-        if out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
-            raise BatchError(f"out: {out} is not empty, and holds no job; give a folder of its own")
-        return None
-    if not any(out.glob("part-*.parquet")):
-        return None
     try:
+        if not path.exists():
+            if out.is_dir() and any(not file.name.startswith(".") for file in out.iterdir()):
+                raise BatchError(f"out: {out} is not empty, and holds no job; give a folder of its own")
+            return None
+        if not any(out.glob("part-*.parquet")):
+            return None
         return msgspec.json.decode(path.read_bytes(), type=Job)
     except (msgspec.DecodeError, OSError) as error:
         raise BatchError(f"out: {path}: {error}") from error

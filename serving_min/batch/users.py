@@ -117,11 +117,13 @@ def _rows(file: Path, kind: type[Who], start: int, stop: int) -> Iterator[dict[s
         yield from _parquet_rows(file, kind, start, stop)
         return
     with file.open("rb") as lines:
-        for number, line in enumerate(islice(lines, start, stop), start=start):
+        for number, line in enumerate(islice(lines, start, stop), start=start + 1):
+            if line.isspace():
+                raise BatchError(f"users: {file}, line {number}: is blank; a line is a user")
             try:
                 yield msgspec.json.decode(line)
             except msgspec.DecodeError as error:
-                raise BatchError(f"users: {file}, line {number + 1}: {error}") from error
+                raise BatchError(f"users: {file}, line {number}: {error}") from error
 
 
 def _parquet_rows(file: Path, kind: type[Who], start: int, stop: int) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import BatchError, UnknownSurfaceError
 from serving_min.messages import Request
+from serving_min.releases import Registry
 from tests.serving_min.handmade import NOW, write_bundle
 
 DAY = 86_400
@@ -153,6 +155,7 @@ def test_several_processes_make_the_same(bundle: Path, users: Path, tmp_path: Pa
     ("line", "says"),
     [
         (b"{", "users.jsonl, line 1"),
+        (b" ", "users.jsonl, line 1: is blank; a line is a user"),
         (b'{"history": []}', "user 1: Object missing required field `user_id`"),
         (b'{"user_id": "a", "history": [3]}', "user 1: Expected `str | object`, got `int` - at `$.history[0]`"),
     ],
@@ -182,8 +185,39 @@ def test_jobs_that_cannot_be(bundle: Path, users: Path, tmp_path: Path) -> None:
         made(bundle, users, tmp_path / "d", sent=[tmp_path], days=1)
     with pytest.raises(BatchError, match="is not empty, and holds no job"):
         made(bundle, users, tmp_path)
+    with pytest.raises(BatchError, match=r"users\.jsonl cannot be written to: File exists; give another folder"):
+        made(bundle, users, users)
     with pytest.raises(BatchError, match=r"is no \.parquet or \.jsonl file"):
         made(bundle, tmp_path / "nobody", tmp_path / "e")
+
+
+def test_a_part_that_is_damaged_and_one_that_was_not_begun(bundle: Path, users: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "._job.json.9.partial").write_bytes(b"{")  # killed while it was written
+    asked, _ = made(bundle, users, out)
+    asked.part(1).write_bytes(b"PAR1")
+    with pytest.raises(BatchError, match=f"out: {asked.part(1)}: .*; delete it, and the same command makes it again"):
+        run(asked)
+    asked.part(1).unlink()
+    assert run(asked).answered == 2
+
+
+def test_a_full_disk(bundle: Path, users: Path, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))  # holds the job's description, but no part
+    try:
+        with pytest.raises(BatchError, match=r"out: .*part-00000\.parquet: .*File too large"):
+            made(bundle, users, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "_job.json"]
+
+
+def test_the_live_bundle_of_a_registry(bundle: Path, users: Path, tmp_path: Path) -> None:
+    Registry(tmp_path / "releases").promote(bundle)
+    assert plan(tmp_path / "releases", users, tmp_path / "out", surface="email").bundle == bundle
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command(bundle: Path, users: Path, tmp_path: Path) -> None:
@@ -195,6 +229,8 @@ def test_the_command(bundle: Path, users: Path, tmp_path: Path) -> None:
     assert first.startswith("5 users, 5 rows; 5 users answered now, ")
     assert last == "fallback: empty history (1 users), history has only unknown items (1 users)"
     assert json.loads((out / JOB_FILE).read_bytes())["now"] == NOW
+    told = subprocess.run([*command, "--surface", "recommend", "-k", "1"], capture_output=True, text=True, timeout=60)
+    assert told.stdout.startswith("5 users, 5 rows; 0 users answered now\n")
     told = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert told.returncode == 2
     assert told.stderr.startswith("serving_min.batch: out: ")
