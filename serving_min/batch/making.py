@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,12 +31,14 @@ SCHEMA = pa.schema(
         ("rank", pa.int32()),
         ("item_id", pa.string()),
         ("score", pa.float64()),
+        ("propensity", pa.float64()),
         ("reason", pa.string()),
         ("fallback", pa.string()),
         ("surface", pa.string()),
         ("model", pa.string()),
         ("model_version", pa.string()),
         ("now", pa.int64()),
+        ("request_id", pa.string()),
     ]
 )
 
@@ -68,22 +72,37 @@ class Maker:
             exclude=[*user.exclude, *sent],
             k=self.plan.job.k,
             now=self.plan.job.now,
-            request_id=f"{self.plan.job.surface}:{self.plan.job.now}:{user.user_id}",
+            request_id=request_id(self.plan.job, user.user_id),
         )
+
+
+def request_id(job: Job, user_id: str) -> str:
+    """What the lot is drawn by, so a surface draws the same for a user at the same ``now``; and what clicks on the list
+    are reported with, so it is short and holds no user's id."""
+    asked = f"{job.surface}\n{job.now}\n{user_id}"
+    return blake2b(asked.encode(), digest_size=16).hexdigest()
 
 
 def _table(users: Sequence[User], served: Sequence[Served], job: Job) -> pa.Table:
     answers = [one.answer for one in served]
     lengths = [len(answer.items) for answer in answers]
     shown = [item for answer in answers for item in answer.items]
+    chances = [one.ranked.propensity[:length] for one, length in zip(served, lengths, strict=True)]
     size = len(shown)
-    columns = [
-        [user.user_id for user, length in zip(users, lengths, strict=True) for _ in range(length)],
+
+    def each(values: Iterable[str | None]) -> list[str | None]:
+        """What a list has once, in all of its rows."""
+        return [value for value, length in zip(values, lengths, strict=True) for _ in range(length)]
+
+    columns: list[Any] = [
+        each(user.user_id for user in users),
         [rank for length in lengths for rank in range(1, length + 1)],
         [item.id for item in shown],
         [item.score for item in shown],
+        np.concatenate(chances),
         [item.reason for item in shown],
-        [answer.fallback for answer, length in zip(answers, lengths, strict=True) for _ in range(length)],
+        each(answer.fallback for answer in answers),
         *([value] * size for value in (job.surface, job.bundle, job.version, job.now)),
+        each(answer.request_id for answer in answers),
     ]
     return pa.table([pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], SCHEMA)

@@ -20,6 +20,7 @@ from serving_min.batch.users import Users
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import BatchError, UnknownSurfaceError
+from serving_min.events import Batch
 from serving_min.messages import Request
 from serving_min.releases import Registry
 from tests.serving_min.handmade import NOW, write_bundle
@@ -69,6 +70,7 @@ def test_everybody_gets_what_the_engine_says(bundle: Path, users: Path, tmp_path
     expected = [[item.id for item in answer.items] for answer in answers]
     assert lists(tmp_path / "out") == dict(zip([user["user_id"] for user in USERS], expected, strict=True))
     rows = pq.read_table(tmp_path / "out/part-00001.parquet").to_pylist()
+    assert [row["propensity"] for row in rows] == [1.0] * 4
     assert [row["fallback"] for row in rows] == ["empty history"] * 2 + [None] * 2
     assert (summary.users, summary.answered, summary.rows) == (5, 5, 10)
     assert summary.fallbacks == {"empty history": 1, "history has only unknown items": 1}
@@ -80,6 +82,26 @@ def test_everybody_gets_what_the_engine_says(bundle: Path, users: Path, tmp_path
         "part-00001.parquet",
         "part-00002.parquet",
     ]
+
+
+def test_what_is_drawn_has_its_propensity_and_is_drawn_again(tmp_path: Path) -> None:
+    """A is there already, and little known; B gives way to C or E, as the lot says."""
+    exploring = {"retrievers": [{"source": "model"}], "seen": "keep"}
+    exploring["rules"] = {"exploration": {"share": 1.0, "popularity_below": 3.5}}
+    bundle = write_bundle(tmp_path / "bundle", "vector", surfaces={"email": exploring})
+    users = tmp_path / "users.jsonl"
+    everybody = [{"user_id": f"user {number}", "history": ["A"]} for number in range(20)]
+    users.write_bytes(msgspec.json.Encoder().encode_lines(everybody))
+    for name, now in (("first", NOW), ("again", NOW), ("later", NOW + 1)):
+        made(bundle, users, tmp_path / name, surface="email", now=now)
+    first, again, later = (pq.read_table(tmp_path / name) for name in ("first", "again", "later"))
+    assert first["propensity"].to_pylist() == [1.0, 0.5] * 20
+    assert {tuple(items) for items in lists(tmp_path / "first").values()} == {("A", "C"), ("A", "E")}
+    assert first == again
+    assert first["item_id"] != later["item_id"]
+    assert len({*first["request_id"].to_pylist(), *later["request_id"].to_pylist()}) == 40
+    click = {"id": "1", "user": "user 0", "item": "C", "event": "click", "request_id": first["request_id"][0].as_py()}
+    assert msgspec.convert({"events": [click]}, Batch).events[0].request_id == click["request_id"]
 
 
 def test_parquet_and_folders_are_read_alike(bundle: Path, users: Path, tmp_path: Path) -> None:
