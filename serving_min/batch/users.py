@@ -122,7 +122,7 @@ def _rows(file: Path, kind: type[Who], start: int, stop: int) -> Iterator[dict[s
                 raise BatchError(f"users: {file}, line {number}: is blank; a line is a user")
             try:
                 yield msgspec.json.decode(line)
-            except msgspec.DecodeError as error:
+            except (UnicodeDecodeError, msgspec.DecodeError) as error:
                 raise BatchError(f"users: {file}, line {number}: {error}") from error
 
 

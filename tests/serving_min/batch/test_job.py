@@ -178,6 +178,7 @@ def test_several_processes_make_the_same(bundle: Path, users: Path, tmp_path: Pa
     [
         (b"{", "users.jsonl, line 1"),
         (b" ", "users.jsonl, line 1: is blank; a line is a user"),
+        (b'{"user_id": "\xff"}', "users.jsonl, line 1: 'utf-8' codec"),
         (b'{"history": []}', "user 1: Object missing required field `user_id`"),
         (b'{"user_id": "a", "history": [3]}', "user 1: Expected `str | object`, got `int` - at `$.history[0]`"),
     ],
