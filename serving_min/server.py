@@ -42,6 +42,7 @@ def serve(path: Path | str, settings: Settings | None = None) -> None:
     that names no bundle, and StartError when the address cannot be had.
     """
     settings = settings or Settings()
+    settings.logging.configure()
     shop = open_shop(path, settings) if settings.workers == 1 else None
     with ExitStack() as sockets:
         listener = sockets.enter_context(listen(settings.host, settings.port))
@@ -67,7 +68,6 @@ def open_shop(path: Path | str, settings: Settings, bundle: Path | None = None) 
 
 def run(shop: Shop, listener: socket.socket, admin: socket.socket | None) -> None:
     """Answer at ``listener``, and at ``admin`` what only operators may ask, until told to stop."""
-    shop.settings.logging.configure()
     Serving(shop, address(listener), admin).run(sockets=[listener])
 
 

@@ -36,6 +36,7 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    order.settings.logging.configure()
     from serving_min.server import open_shop
     from serving_min.workers.receiving import Receiving
 

@@ -124,6 +124,22 @@ def test_a_worker_that_is_killed_under_load_takes_only_what_it_held(bundles: dic
         assert [line for line in complaints if "state store: away" not in line] == []
 
 
+def test_every_process_writes_its_log_as_the_settings_say(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[logging]\nformat = "json"\nlevel = "info"\naccess = 1.0\n')
+    with two(bundles["static"], "--settings", settings, quiet=False) as server:
+        for number in range(4):
+            headers = {"X-Request-Id": f"r{number}"}
+            assert httpx.post(f"{server.address}/v1/recommend", json={}, headers=headers).status_code == 200
+        assert server.terminate() == 0
+        assert server.process.stderr is not None
+        lines = [json.loads(line) for line in server.process.stderr]
+    access = [line for line in lines if line["logger"] == "serving_min.access"]
+    assert sorted(line["request_id"] for line in access) == ["r0", "r1", "r2", "r3"]
+    started = {line["message"] for line in lines if line["message"].startswith("Started server process")}
+    assert len(started) == 3, "the supervisor's too"
+
+
 def test_reload_reaches_all_workers_and_fails_nobody(tmp_path: Path, bundles: dict[str, Path]) -> None:
     registry = Registry(tmp_path / "registry")
     registry.promote(bundles["vector"])
