@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from recsys_lab import serving_cli
-from recsys_lab.errors import RecsysLabError
+from recsys_lab.errors import DataError, RecsysLabError
 from recsys_lab.terminal import ConfDir, Json, Overrides, configured, console, new_table, say, say_json
 
 if TYPE_CHECKING:
@@ -74,12 +74,21 @@ def data_forget(
     from serving_min.settings import Settings
 
     config = configured(overrides, conf_dir)
-    removed = forget(user, config.path("prepared"), Settings.read(settings))
+    erased = forget(user, config.path("prepared"), Settings.read(settings))
     if as_json:
-        return say_json(removed)
-    for where, rows in removed.items():
-        say(f"{rows:,} rows of {where}")
-    return say("models and bundles were trained with these rows: train them again" if removed else "nothing is kept")
+        say_json(asdict(erased))
+    else:
+        for where, rows in erased.rows.items():
+            say(f"{rows:,} rows of {where}")
+        if erased.rows:
+            say("models and bundles were trained with these rows: train them again")
+        elif not erased.open:
+            say("nothing is kept")
+    if erased.open:
+        raise DataError(
+            f"a running server writes {erased.open} segments of the log, which may hold more: "
+            "ask it, DELETE /v1/users/USER, or forget again when it has ended"
+        )
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recsys_lab import cli
+from serving_min.sinks.segments import Segments
 from tests.main_job import ROOT, SMALL, bundle_of, said
 
 
@@ -96,8 +97,17 @@ def test_data_commands(typed):
     assert json.loads(out)
     assert "purchase" in typed("data", "describe", *SMALL[:3])[1]
     code, out, _ = typed("data", "forget", "nobody", "--json")
-    assert (code, json.loads(out)) == (0, {})
+    assert (code, json.loads(out)) == (0, {"rows": {}, "open": 0})
     assert "nothing is kept" in typed("data", "forget", "nobody")[1]
+    Path("serving.toml").write_text('[log]\nfolder = "log"')
+    code, _, error = typed("data", "forget", "nobody", "--settings", "serving.toml")
+    assert (code, "log: log: no such folder" in error) == (2, True)
+    running = Segments(Path("log"))
+    running.append("events", [("ann", b"{}")])
+    code, out, error = typed("data", "forget", "nobody", "--settings", "serving.toml", "--json")
+    assert (code, json.loads(out)) == (2, {"rows": {}, "open": 1})
+    assert "a running server writes 1 segments of the log" in error
+    running.close()
 
 
 def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):

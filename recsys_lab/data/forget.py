@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from recsys_lab.atomic import replacing
 from recsys_lab.data import columns
+from recsys_lab.errors import SourceError
 from serving_min.erasure import Deed, Forgotten, append, hashed
 from serving_min.pseudonyms import pseudonym
 from serving_min.settings import Settings
+from serving_min.sinks.eventlog import LogSettings, Removed
 from serving_min.sinks.personal import Personal
+from serving_min.sinks.segments import Segment
+from serving_min.sinks.upload import Upload
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,26 +30,48 @@ LOG, USERS = "log.parquet", "users.parquet"
 AUDIT = "forgotten.jsonl"  # in the folder of prepared data, where the server's settings name no file
 
 
-def forget(user: str, prepared: Path, settings: Settings, *, clock: Callable[[], float] = time.time) -> dict[str, int]:
-    """Rows removed, by the file or folder that had them.
+@dataclass(frozen=True)
+class Erased:
+    """``rows`` removed, by the file or folder that had them. ``open`` segments of the log, which a running server
+    writes, may hold more."""
+
+    rows: dict[str, int]
+    open: int = 0
+
+
+def forget(user: str, prepared: Path, settings: Settings, *, clock: Callable[[], float] = time.time) -> Erased:
+    """What can be removed is.
 
     Under ``prepared`` a user's row in ``users.parquet`` stays, since users are numbered by it, but says nothing any
     more; all other rows go. Data that came from the server's log know the user under the pseudonym that the
-    ``settings``' salt makes. The files that a source reads are the shop's own, and stay as they are. What was done is
-    noted in ``settings.doors.audit``.
+    ``settings``' salt makes. The log is the folder's and the store's, with the segments that a killed server left. The
+    files that a source reads are the shop's own, and stay as they are. What was done is noted in
+    ``settings.doors.audit``. Raises SourceError, before anything is removed, where the log's folder is not there.
     """
     names = {user, pseudonym(user, settings.salt)}
-    removed: dict[str, int] = {}
+    if settings.log.folder is not None and not Path(settings.log.folder).is_dir():
+        raise SourceError(f"log: {settings.log.folder}: no such folder; start this where the server was started")
+    rows: dict[str, int] = {}
     for folder in sorted(path.parent for path in prepared.glob(f"[!.]*/{USERS}")):
-        removed |= _forget_in(folder, names)
-    if settings.log.folder is not None:
-        logged = sum(Personal(Path(settings.log.folder)).remove(name) for name in names)
-        removed |= {settings.log.folder: logged} if logged else {}
-    done = Forgotten(state=0, log=sum(removed.values()), open=0)
+        rows |= _forget_in(folder, names)
+    logged = _forget_logged(settings.log, names)
+    rows |= {str(settings.log.folder): logged.lines} if logged.lines else {}
+    done = Forgotten(state=0, log=sum(rows.values()), open=logged.open)
     deed = Deed(int(clock()), f"recsys-lab {getpass.getuser()}", "forget", hashed(user, settings.salt), done)
     prepared.mkdir(parents=True, exist_ok=True)
     append(Path(settings.doors.audit or prepared / AUDIT), deed)
-    return removed
+    return Erased(rows, logged.open)
+
+
+def _forget_logged(settings: LogSettings, names: set[str]) -> Removed:
+    if settings.folder is None:
+        return Removed()
+    folder = Path(settings.folder)
+    personal = Personal(folder, None if settings.url is None else Upload(folder, settings.url))
+    for path in personal.open():
+        if (left := Segment.left_behind(path)) is not None:
+            left.finish(settings.format)
+    return Removed(sum(personal.remove(name) for name in names), len(personal.open()))
 
 
 def _forget_in(folder: Path, names: set[str]) -> dict[str, int]:
