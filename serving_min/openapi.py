@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from serving_min.erasure import Forgotten, Kept
+from serving_min.audit import Forgotten
+from serving_min.erasure import Kept
 from serving_min.events import Batch, Receipt
 from serving_min.manifest import Manifest
 from serving_min.messages import DEFAULT_K, MOST_ITEMS, Answer, Problem, Request

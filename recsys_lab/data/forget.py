@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from recsys_lab.atomic import replacing
 from recsys_lab.data import columns
 from recsys_lab.errors import SourceError
-from serving_min.erasure import Deed, Forgotten, append, hashed
+from serving_min.audit import Audit, Deed, Forgotten
 from serving_min.pseudonyms import pseudonym
 from serving_min.settings import Settings
 from serving_min.sinks.eventlog import LogSettings, Removed
@@ -51,15 +52,17 @@ def forget(user: str, prepared: Path, settings: Settings, *, clock: Callable[[],
     names = {user, pseudonym(user, settings.salt)}
     if settings.log.folder is not None and not Path(settings.log.folder).is_dir():
         raise SourceError(f"log: {settings.log.folder}: no such folder; start this where the server was started")
+    prepared.mkdir(parents=True, exist_ok=True)
+    audit = Audit(Path(settings.doors.audit or prepared / AUDIT), settings.salt)
+    deed = Deed(int(clock()), f"recsys-lab {getpass.getuser()}", "forget", audit.hashed(user))
+    audit.write(deed)
     rows: dict[str, int] = {}
     for folder in sorted(path.parent for path in prepared.glob(f"[!.]*/{USERS}")):
         rows |= _forget_in(folder, names)
     logged = _forget_logged(settings.log, names)
     rows |= {str(settings.log.folder): logged.lines} if logged.lines else {}
     done = Forgotten(state=0, log=sum(rows.values()), open=logged.open)
-    deed = Deed(int(clock()), f"recsys-lab {getpass.getuser()}", "forget", hashed(user, settings.salt), done)
-    prepared.mkdir(parents=True, exist_ok=True)
-    append(Path(settings.doors.audit or prepared / AUDIT), deed)
+    audit.write(replace(deed, time=int(clock()), done=done))
     return Erased(rows, logged.open)
 
 

@@ -17,10 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from serving_min.app import create_app
+from serving_min.audit import Forgotten
 from serving_min.bundle import Bundle
 from serving_min.drift import Reference, Spread
 from serving_min.engine import Engine
-from serving_min.erasure import Erasure, Forgotten
+from serving_min.erasure import Erasure
 from serving_min.errors import BundleError, StartError
 from serving_min.keys import hashed
 from serving_min.manifest import read_manifest
@@ -167,11 +168,12 @@ def test_a_user_can_see_what_is_kept_and_be_forgotten(serve: Serve, tmp_path: Pa
     assert [(deed["by"], deed["deed"]) for deed in deeds] == [
         ("boss", "export"),
         ("boss", "forget"),
+        ("boss", "forget"),
         ("boss", "export"),
         ("boss", "export"),
     ]
-    assert deeds[1]["done"] == {"state": 1, "log": 2, "open": 0}
-    assert deeds[0]["user"] == deeds[1]["user"] != deeds[3]["user"]
+    assert [deed.get("done") for deed in deeds[1:3]] == [None, {"state": 1, "log": 2, "open": 0}]
+    assert deeds[0]["user"] == deeds[1]["user"] == deeds[2]["user"] != deeds[4]["user"]
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"ann" not in everything
 
@@ -184,6 +186,28 @@ def test_while_the_state_store_is_away_nobody_is_half_forgotten(serve: Serve, tm
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         kept = client.get("/v1/users/ann/export").json()
         assert (len(kept["state"]), len(kept["log"]["events"])) == (1, 1)
+
+
+def test_without_a_record_nobody_is_shown_or_forgotten(serve: Serve, tmp_path: Path) -> None:
+    audit = tmp_path / "audit" / "audit.jsonl"
+    options = {"doors": {"audit": str(audit)}, "log": {"folder": str(tmp_path / "log")}}
+    with (
+        pytest.raises(StartError, match=r"doors: audit: .*audit.jsonl: No such file or directory; choose"),
+        serve(**options),
+    ):
+        pass
+    assert not audit.parent.exists()
+    audit.parent.mkdir()
+    with serve(**options) as client:
+        event = {"id": "1", "user": "ann", "item": "A", "event": "view"}
+        client.post("/v1/events", json={"events": [event]}).raise_for_status()
+        shutil.rmtree(audit.parent)
+        for refused in (client.delete("/v1/users/ann"), client.get("/v1/users/ann/export")):
+            assert refused.status_code == 503
+            assert refused.json()["error"].startswith("the audit cannot be written")
+        audit.parent.mkdir()
+        assert client.delete("/v1/users/ann").json() == {"state": 1, "log": 1, "open": 0}
+    assert len(audit.read_text().splitlines()) == 2, "what was begun, and what was done"
 
 
 def test_what_was_derived_from_a_user_goes_too_and_the_process_says_so(caplog: pytest.LogCaptureFixture) -> None:
