@@ -69,16 +69,14 @@ class Exposition:
         snapshots = [self.snapshot(), *self._others()]
         newest = max(snapshot.time for snapshot in snapshots)
         for meter in self.meters.own:
-            largest = isinstance(meter, Gauge) and not meter.total
-            together: dict[Labels, Values] = {}
+            together = meter.together if isinstance(meter, Gauge) else sum
+            said: dict[Labels, list[Values]] = {}
             for snapshot in snapshots:
                 alive = newest - snapshot.time < 10 * self.seconds
-                said = snapshot.counted.get(meter.name, []) + (snapshot.gauges.get(meter.name, []) if alive else [])
-                for labels, values in said:
-                    known = together.get(tuple(labels), [0.0] * len(values))
-                    pairs = zip(known, values, strict=True)
-                    together[tuple(labels)] = [max(pair) if largest else sum(pair) for pair in pairs]
-            yield _metric(meter, together)
+                gauges = snapshot.gauges.get(meter.name, []) if alive else []
+                for labels, values in [*snapshot.counted.get(meter.name, []), *gauges]:
+                    said.setdefault(tuple(labels), []).append(values)
+            yield _metric(meter, {labels: [*map(together, zip(*rows, strict=True))] for labels, rows in said.items()})
 
     def snapshot(self) -> Snapshot:
         counted: Series = {}
@@ -113,7 +111,7 @@ class Exposition:
 def _series(meter: Meter) -> list[tuple[Labels, Values]]:
     if isinstance(meter, Histogram):
         return [(key, [*row]) for key, row in list(meter.values.items())]
-    values = meter.read() if isinstance(meter, Gauge) else dict(meter.values)
+    values = dict(meter.values) if isinstance(meter, Counter) else meter.read()
     return [(key, [value]) for key, value in values.items()]
 
 
@@ -126,7 +124,7 @@ def _metric(meter: Meter, series: dict[Labels, Values]) -> Metric:
             histogram.add_metric(labels, _cumulated(meter.bounds, counts), total)
         return histogram
     simple: core.CounterMetricFamily | core.GaugeMetricFamily
-    kind = core.CounterMetricFamily if isinstance(meter, Counter) else core.GaugeMetricFamily
+    kind = core.GaugeMetricFamily if isinstance(meter, Gauge) else core.CounterMetricFamily
     simple = kind(meter.name, meter.help, labels=meter.labels)
     for labels, (value,) in series.items():
         simple.add_metric(labels, value)

@@ -7,12 +7,13 @@ thread alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from serving_min.messages import Answer
 
 Labels = tuple[str, ...]
+Together = Callable[[Iterable[float]], float]
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -48,18 +49,28 @@ class Histogram:
 
 
 @dataclass
-class Gauge:
-    """Something that is looked at when somebody asks: ``read`` gives its values by label. ``total`` says whether those
-    of several processes add up; the largest counts otherwise."""
+class Tally:
+    """A counter that something else keeps: ``read`` gives its values by label when somebody asks."""
 
     name: str
     help: str
     read: Callable[[], Mapping[Labels, float]]
     labels: Labels = ()
-    total: bool = True
 
 
-Meter = Counter | Histogram | Gauge
+@dataclass
+class Gauge:
+    """Something that is looked at when somebody asks: ``read`` gives its values by label. ``together`` makes one value
+    of those of several processes: what each has of its own adds up, of what all look at the worst counts."""
+
+    name: str
+    help: str
+    read: Callable[[], Mapping[Labels, float]]
+    labels: Labels = ()
+    together: Together = sum
+
+
+Meter = Counter | Tally | Histogram | Gauge
 
 
 class Meters:
@@ -87,9 +98,9 @@ class Meters:
             self.events,
         ]
 
-    def watch(self, *gauges: Gauge) -> None:
+    def watch(self, *meters: Gauge | Tally) -> None:
         """Show these too."""
-        self.own += gauges
+        self.own += meters
 
     def answered(self, answer: Answer, seconds: float, items: int) -> None:
         """An answer to a request that named ``items``, so many seconds after it came."""

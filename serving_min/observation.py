@@ -13,7 +13,7 @@ from serving_min.drift import Drift, Drifted, own_part
 from serving_min.exposition import Exposition
 from serving_min.logs import AccessLog
 from serving_min.messages import Answer, Request
-from serving_min.meters import Gauge, Labels, Meters
+from serving_min.meters import Gauge, Labels, Meters, Tally, Together
 
 if TYPE_CHECKING:
     from serving_min.engine import Engine, Served
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from serving_min.tracing import Otlp
     from serving_min.visitors import Visitors
 
-DRIFTED = {
-    "scores": "Stability index of the model's scores against the export's; above .25 they have changed.",
-    "popularity": "Stability index of the popularity of the model's items against the export's.",
-    "coverage": "Distinct items in as many lists as the export had, relative to the export's.",
+DRIFTED: dict[str, tuple[str, Together]] = {  # and which of several processes' values is the worst
+    "scores": ("Stability index of the model's scores against the export's; above .25 they have changed.", max),
+    "popularity": ("Stability index of the popularity of the model's items against the export's.", max),
+    "coverage": ("Distinct items in as many lists as the export had, relative to the export's.", min),
 }
 
 
@@ -40,7 +40,7 @@ class Observation:
         self.otlp = otlp
         self.access = AccessLog(access) if access else None
         self._drifts: dict[str, Drift] = {}
-        self.meters.watch(*(self._drift_gauge(name, help) for name, help in DRIFTED.items()))
+        self.meters.watch(*(self._drift_gauge(name, *how) for name, how in DRIFTED.items()))
 
     async def start(self) -> None:
         await self.exposition.start()
@@ -106,31 +106,34 @@ class Observation:
             drift = self._drifts[model] = Drift(reference, engine.bundle.popularity)
         drift.saw(*own)
 
-    def _drift_gauge(self, name: str, help: str) -> Gauge:
+    def _drift_gauge(self, name: str, help: str, worst: Together) -> Gauge:
         def read() -> Mapping[Labels, float]:
             measured: dict[str, Drifted | None] = {model: drift.measure() for model, drift in self._drifts.items()}
             return {(model,): getattr(one, name) for model, one in measured.items() if one is not None}
 
-        return Gauge(f"recsys_drift_{name}", help, read, ("version",), total=False)
+        return Gauge(f"recsys_drift_{name}", help, read, ("version",), together=worst)
 
 
-def gauges(fleet: Fleet, visitors: Visitors) -> list[Gauge]:
+def watched(fleet: Fleet, visitors: Visitors) -> list[Gauge | Tally]:
     """What can be read off at any time."""
 
-    def one(name: str, help: str, read: Callable[[], float], *, total: bool = True) -> Gauge:
-        return Gauge(f"recsys_{name}", help, lambda: {(): float(read())}, total=total)
+    def gauge(name: str, help: str, read: Callable[[], float], together: Together = sum) -> Gauge:
+        return Gauge(f"recsys_{name}", help, lambda: {(): float(read())}, together=together)
+
+    def tally(name: str, help: str, read: Callable[[], float]) -> Tally:
+        return Tally(f"recsys_{name}", help, lambda: {(): float(read())})
 
     def models() -> dict[Labels, float]:
         return {(member.name, member.version, member.role): 1.0 for member in fleet.status().members}
 
     store, log = visitors.store, visitors.log
     return [
-        one("queue", "Requests that wait for their turn.", lambda: fleet.waits),
-        one("state_reachable", "1 while the state store answers.", lambda: store.status().reachable),
-        one("state_delayed", "Writes that wait for the state store.", lambda: store.status().delayed),
-        one("state_lost", "Writes that were given up.", lambda: store.status().lost),
-        one("log_written", "Lines that all targets of the event log have.", lambda: log.status().written),
-        one("log_waiting", "Lines that wait for the event log.", lambda: log.status().waiting),
-        one("log_lost", "Lines that the event log could not keep.", lambda: log.status().lost),
-        Gauge("recsys_model", "1 for each bundle that answers.", models, ("model", "version", "role"), total=False),
+        gauge("queue", "Requests that wait for their turn.", lambda: fleet.waits),
+        gauge("state_reachable", "1 while the state store answers.", lambda: store.status().reachable, min),
+        gauge("state_delayed", "Writes that wait for the state store.", lambda: store.status().delayed),
+        tally("state_lost", "Writes that were given up.", lambda: store.status().lost),
+        tally("log_written", "Lines that all targets of the event log have.", lambda: log.status().written),
+        gauge("log_waiting", "Lines that wait for the event log.", lambda: log.status().waiting),
+        tally("log_lost", "Lines that the event log could not keep.", lambda: log.status().lost),
+        Gauge("recsys_model", "1 for each bundle that answers.", models, ("model", "version", "role"), together=max),
     ]

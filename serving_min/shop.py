@@ -20,7 +20,7 @@ from serving_min.given import Fingerprints, Given, weigh
 from serving_min.guard import Gate
 from serving_min.lately import Lately
 from serving_min.messages import Request
-from serving_min.observation import Observation, gauges
+from serving_min.observation import Observation, watched
 from serving_min.settings import Settings
 from serving_min.visitors import Visitors
 
@@ -52,7 +52,7 @@ class Shop:
         audit = self.settings.doors.audit
         self.erasure = Erasure(self.visitors, None if audit is None else Path(audit), forgotten=self.cache.clear)
         self.observation = Observation.of(self.settings)
-        self.observation.meters.watch(*gauges(self.fleet, self.visitors))
+        self.observation.meters.watch(*watched(self.fleet, self.visitors))
 
     @property
     def engine(self) -> Engine:

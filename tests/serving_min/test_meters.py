@@ -3,15 +3,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serving_min.engine import Engine
 from serving_min.exposition import Exposition, Snapshot
 from serving_min.laps import Batch, Stage, lap, timed
 from serving_min.messages import Answer, Fallback
-from serving_min.meters import Counter, Gauge, Histogram, Meters
+from serving_min.meters import Counter, Gauge, Histogram, Meters, Tally
+from serving_min.settings import Settings
+from serving_min.shop import Shop
 
 
 def answer(surface: str, fallback: Fallback | None = None, unknown: int = 0) -> Answer:
@@ -52,7 +56,12 @@ def test_what_prometheus_reads() -> None:
 def test_processes_that_share_a_folder_answer_for_each_other(tmp_path: Path) -> None:
     def server(waiting: int, version: int) -> Meters:
         meters = Meters()
-        meters.watch(Gauge("waiting", "", lambda: {(): waiting}), Gauge("v", "", lambda: {(): version}, total=False))
+        meters.watch(
+            Gauge("waiting", "", lambda: {(): waiting}),
+            Gauge("v", "", lambda: {(): version}, together=max),
+            Gauge("reachable", "", lambda: {(): float(version == 7)}, together=min),
+            Tally("lost", "", lambda: {(): waiting}),
+        )
         return meters
 
     async def scenario() -> None:
@@ -68,16 +77,26 @@ def test_processes_that_share_a_folder_answer_for_each_other(tmp_path: Path) -> 
         read = samples(one.page("")[0])
         assert read["recsys_request_seconds_count{surface=home}"] == 2
         assert read["recsys_request_seconds_count{surface=cart}"] == 1, "the last word counts"
-        assert (read["waiting{}"], read["v{}"]) == (3, 7)
+        assert (read["waiting{}"], read["v{}"], read["reachable{}"], read["lost_total{}"]) == (3, 7, 0, 3)
         left = json.loads((tmp_path / "1.json").read_text())
         (tmp_path / "1.json").write_text(json.dumps({**left, "time": time.time() - 60}))
         read = samples(one.page("")[0])
         assert read["recsys_request_seconds_count{surface=home}"] == 2, "counters never fall"
-        assert read["waiting{}"] == 1, "nobody waits in a process that ended"
+        assert (read["waiting{}"], read["reachable{}"]) == (1, 1), "nobody waits in a process that ended"
+        assert read["lost_total{}"] == 3, "what is lost stays lost"
         (tmp_path / "2.json").write_text("{")
         assert samples(one.page("")[0]) == read, "a file that cannot be read hides nobody else's"
 
     asyncio.run(scenario())
+
+
+def test_what_all_processes_look_at_is_not_added_up(engine: Callable[[str], Engine], tmp_path: Path) -> None:
+    one, other = (Shop(engine("static"), Settings(meters=str(tmp_path))).observation.exposition for _ in range(2))
+    other._own = "1.json"
+    other._write(tmp_path)
+    read = samples(one.page("")[0])
+    assert read["recsys_state_reachable{}"] == 1
+    assert read["recsys_model{model=test-static,role=live,version=1}"] == 1
 
 
 def test_a_folder_that_went_away_is_no_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
