@@ -106,7 +106,7 @@ class EventLog:
             self.sink.write(line)
 
     async def find(self, user: str) -> dict[str, list[dict[str, Any]]]:
-        """What is written of a user, by stream; not what went to Kafka."""
+        """What is written of a user, by stream, by other processes too; not what went to Kafka."""
         await self._settle()
         return {} if self.personal is None else await asyncio.to_thread(self.personal.find, user)
 

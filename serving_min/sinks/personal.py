@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from serving_min.sinks.segments import OPEN, alone, finished
+from serving_min.sinks.segments import OPEN, alone, finished, whole_lines
 from serving_min.sinks.upload import Upload
 
 
@@ -47,17 +48,21 @@ class Personal:
         self.folder, self.upload = folder, upload
 
     def find(self, user: str) -> dict[str, list[dict[str, Any]]]:
-        """The user's lines by stream."""
+        """The user's lines by stream, with those that other processes are still writing."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for stream, suffix, read, _ in self._segments():
-            found.setdefault(stream, []).extend(lines_of(read(), suffix, user))
+        begun = self._begun(user)  # first: one that is finished meanwhile is left out below
+        for path, read, _ in self._segments():
+            if path.stem not in begun:
+                found.setdefault(_stream(path), []).extend(lines_of(read(), path.suffix, user))
+        for path, lines in begun.values():
+            found.setdefault(_stream(path), []).extend(lines)
         return found
 
     def remove(self, user: str) -> int:
         """Write each segment that has lines of the user anew, whole, without them; how many lines those were."""
         removed = 0
-        for _, suffix, read, write in self._segments():
-            content, count = without(read(), suffix, user)
+        for path, read, write in self._segments():
+            content, count = without(read(), path.suffix, user)
             if count:
                 write(content)
                 removed += count
@@ -67,18 +72,27 @@ class Personal:
         """The segments that somebody is writing."""
         return {*self.folder.glob(f"*/date=*/.*{OPEN}")}
 
-    def _segments(self) -> Iterator[tuple[str, str, Callable[[], bytes], Callable[[bytes], None]]]:
-        """Each with its stream, its suffix, how to read and how to replace it. None is uploaded meanwhile."""
+    def _begun(self, user: str) -> dict[str, tuple[Path, list[dict[str, Any]]]]:
+        """The user's lines in open segments, by the name that these will have."""
+        begun = {}
+        for path in sorted(self.open()):
+            with suppress(FileNotFoundError):  # it has its name by now
+                lines = lines_of(whole_lines(path), ".jsonl", user)
+                begun[path.name.removeprefix(".").removesuffix(f".jsonl{OPEN}")] = path, lines
+        return begun
+
+    def _segments(self) -> Iterator[tuple[Path, Callable[[], bytes], Callable[[bytes], None]]]:
+        """Each with how to read and how to replace it. None is uploaded meanwhile."""
         with alone(self.folder):
-            yield from _local(self.folder)
+            for path in finished(self.folder):
+                yield path, path.read_bytes, partial(_replace, path)
             if self.upload is not None:
-                for path in self.upload.uploaded():
-                    yield path.split("/")[-3], Path(path).suffix, *self.upload.access(path)
+                for there in self.upload.uploaded():
+                    yield Path(there), *self.upload.access(there)
 
 
-def _local(folder: Path) -> Iterator[tuple[str, str, Callable[[], bytes], Callable[[bytes], None]]]:
-    for path in finished(folder):
-        yield path.parent.parent.name, path.suffix, path.read_bytes, partial(_replace, path)
+def _stream(path: Path) -> str:
+    return path.parent.parent.name
 
 
 def _replace(path: Path, content: bytes) -> None:

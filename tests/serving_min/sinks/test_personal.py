@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from serving_min.sinks.eventlog import LogSettings, Removed
+from serving_min.sinks.personal import Personal
 from serving_min.sinks.records import AnswerLine, EventLine, Shown
-from serving_min.sinks.segments import finished
+from serving_min.sinks.segments import Segments, finished
 
 SHOWN = [Shown("A", 1, 0.5, 1.0, "model")]
 
@@ -75,13 +77,14 @@ def test_two_who_leave_at_once_both_leave(tmp_path: Path) -> None:
     assert {json.loads(line)["user"] for line in left.read_text().splitlines()} == {"user 7"}
 
 
-def test_other_processes_segments_are_reported(tmp_path: Path) -> None:
+def test_other_processes_segments_are_read_and_reported(tmp_path: Path) -> None:
     async def scenario() -> None:
         here, there = (LogSettings(folder=str(tmp_path)).open() for _ in range(2))
-        for log in (here, there):
+        for number, log in enumerate((here, there)):
             log.start()
-            log.write(event("1", "ann"))
+            log.write(event(str(number), "ann"))
         await asyncio.sleep(0.3)
+        assert [line["id"] for line in (await here.find("ann"))["events"]] == ["0", "1"]
         assert await here.remove("ann") == Removed(lines=1, open=1)
         await there.stop()
         assert await here.remove("ann") == Removed(lines=1, open=0)
@@ -89,3 +92,25 @@ def test_other_processes_segments_are_reported(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert [*finished(tmp_path)] == []
+
+
+def test_of_a_segment_that_is_being_written_whole_lines_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = Segments(tmp_path)
+    segments.append("events", [("ann", msgspec.json.encode(event("1", "ann")))])
+    personal = Personal(tmp_path)
+    (path,) = personal.open()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-9])
+    assert [line["id"] for line in personal.find("ann")["events"]] == ["1"]
+    path.write_bytes(whole)
+    listed = personal._segments
+
+    def finished_meanwhile() -> Any:
+        segments.close()
+        return listed()
+
+    monkeypatch.setattr(personal, "_segments", finished_meanwhile)
+    assert [line["id"] for line in personal.find("ann")["events"]] == ["1"]
+    assert personal.open() == set()
