@@ -9,10 +9,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self, get_args
 
+from serving_min.cache import Outcome
 from serving_min.messages import Answer
 
 Labels = tuple[str, ...]
+REFUSALS = ("400", "401", "403", "404", "405", "409", "413", "422", "429", "500", "503")
+OUTCOMES = (*get_args(Outcome), "never kept")
 Together = Callable[[Iterable[float]], float]
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -25,6 +29,11 @@ class Counter:
     help: str
     labels: Labels = ()
     values: dict[Labels, float] = field(default_factory=dict)
+
+    def at_zero(self, *names: str) -> Self:
+        """Show these values of the one label before they are first counted: a rate is one from the first on then."""
+        self.values |= {(name,): 0.0 for name in names}
+        return self
 
     def add(self, *key: str, by: float = 1) -> None:
         self.values[key] = self.values.get(key, 0) + by
@@ -82,11 +91,11 @@ class Meters:
         )
         self.stages = Histogram("recsys_stage_seconds", "Time of a batch in each stage.", ("surface", "stage"))
         self.fallbacks = Counter("recsys_fallbacks", "Answers that a retriever did not speak in.", ("surface", "why"))
-        self.refusals = Counter("recsys_refusals", "Responses of 4xx and 5xx.", ("status",))
+        self.refusals = Counter("recsys_refusals", "Responses of 4xx and 5xx.", ("status",)).at_zero(*REFUSALS)
         self.history_items = Counter("recsys_history_items", "Items in the requests' histories, items and carts.")
         self.unknown_items = Counter("recsys_unknown_items", "Those of them that the bundle does not know.")
-        self.cache = Counter("recsys_cache", "Requests by what the cache did.", ("outcome",))
-        self.events = Counter("recsys_events", "Events reported.", ("outcome",))
+        self.cache = Counter("recsys_cache", "Requests by what the cache did.", ("outcome",)).at_zero(*OUTCOMES)
+        self.events = Counter("recsys_events", "Events reported.", ("outcome",)).at_zero("accepted", "duplicate")
         self.own: list[Meter] = [
             self.requests,
             self.stages,

@@ -53,6 +53,15 @@ def test_what_prometheus_reads() -> None:
     assert "openmetrics" in Exposition(meters).page("application/openmetrics-text; version=1.0.0")[1]
 
 
+def test_what_is_rare_is_shown_before_it_happens() -> None:
+    read = samples(Exposition(Meters()).page("")[0])
+    assert (read["recsys_events_total{outcome=accepted}"], read["recsys_events_total{outcome=duplicate}"]) == (0, 0)
+    assert (read["recsys_refusals_total{status=500}"], read["recsys_refusals_total{status=503}"]) == (0, 0)
+    assert {name for name in read if "cache" in name} == {
+        f"recsys_cache_total{{outcome={outcome}}}" for outcome in ("hit", "joined", "miss", "never kept")
+    }
+
+
 def test_processes_that_share_a_folder_answer_for_each_other(tmp_path: Path) -> None:
     def server(waiting: int, version: int) -> Meters:
         meters = Meters()

@@ -405,7 +405,7 @@ def test_who_is_refused_unread_is_counted_and_in_the_access_log(
     with running(shop) as port, caplog.at_level(logging.INFO, access.name):
         ((head, _),) = raw(port, request(BODY, b"X-Request-Id: their-own"))
     assert b"\r\nx-request-id: their-own\r\n" in head
-    assert shop.observation.meters.refusals.values == {("503",): 1}
+    assert {what: count for what, count in shop.observation.meters.refusals.values.items() if count} == {("503",): 1}
     lines = [record.getMessage().split()[:3] for record in caplog.records if record.name == access.name]
     assert lines == [["POST", "/v1/{surface}", "503"]] * round(share)
 
