@@ -20,7 +20,7 @@ BUSY = (503, "too many requests are waiting; see Retry-After")
 LARGE = (413, "the body is larger than 1 MiB")
 SHUT = (
     (401, "where keys are asked for: none that the server knows"),
-    (403, "the key lacks the role"),
+    (403, "the key lacks the role, or a page of another origin asks"),
     (429, "the key asks too often; see Retry-After"),
 )
 

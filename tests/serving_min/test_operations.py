@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from serving_min.app import create_app
 from serving_min.audit import Forgotten
 from serving_min.bundle import Bundle
+from serving_min.doors import DoorSettings
 from serving_min.drift import Reference, Spread
 from serving_min.engine import Engine
 from serving_min.erasure import Erasure
@@ -29,6 +30,7 @@ from serving_min.routes.admin import create_admin_app
 from serving_min.settings import Settings
 from serving_min.shop import Shop
 from serving_min.visitors import Visitors
+from serving_min.workers.forwarding import Forwarder
 from tests.serving_min.handmade import NOW, seal
 
 Serve = Callable[..., Any]
@@ -257,6 +259,44 @@ def test_pages_of_other_origins_may_ask_where_they_are_listed(serve: Serve) -> N
         assert "access-control-allow-origin" not in other.headers
     with pytest.raises(StartError, match="origins"):
         Settings.read(doors={"origins": ["*"]})
+
+
+FOREIGN = {"Origin": "https://evil.example"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        (FOREIGN, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://testserver"}, 200),
+        ({"Origin": "https://testserver"}, 200),
+        ({"Origin": "https://behind-a-proxy", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://testserver", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://shop.example", "Sec-Fetch-Site": "cross-site"}, 200),
+    ],
+    ids=str,
+)
+def test_what_a_page_of_another_origin_sends_is_not_done(serve: Serve, headers: dict[str, str], status: int) -> None:
+    with serve(doors={"origins": ["https://shop.example"]}) as client:
+        sent = client.post("/v1/recommend", json={}, headers=headers)
+        assert sent.status_code == status
+        if status == 403:
+            assert "`doors.origins` names those that may" in sent.json()["error"]
+        assert client.delete("/v1/users/ann", headers=headers).status_code == status
+        batch = {"events": [{"id": "1", "user": "ann", "item": "A", "event": "view"}]}
+        assert client.post("/v1/events", json=batch, headers=headers).status_code == 200
+        for path in ("/tracker.js", "/v1/similar/A"):
+            assert client.get(path, headers=headers).status_code == 200
+
+
+def test_pages_of_other_origins_are_no_operators(engine: Callable[[str], Engine]) -> None:
+    alone = create_admin_app(Shop(engine("static")))
+    for app in (alone, Forwarder([]).app(DoorSettings())):
+        headers = {**FOREIGN, "Content-Type": "text/plain"}
+        assert TestClient(app).post("/admin/items", content='{"hide": ["A"]}', headers=headers).status_code == 403
 
 
 def test_drift_is_shown_once_the_window_is_full(serve: Serve, bundles: dict[str, Path], tmp_path: Path) -> None:
