@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from serving_min.asks import Asked
 from serving_min.engine import Engine
 from serving_min.fleet.deployment import BROKEN
+from serving_min.laps import Batch
 from serving_min.messages import MOST_EVENTS, Answer
 from serving_min.sinks.records import AnswerLine
 
@@ -24,12 +25,13 @@ FEW = 5  # events
 
 @dataclass(frozen=True)
 class Given:
-    """``json`` is the answer's, with the id of the request that it was made for; ``line`` what the log has of it, if
-    anybody reads that."""
+    """Made in ``batch``. ``json`` is the answer's, with the id of the request that it was made for; ``line`` what the
+    log has of it, if anybody reads that."""
 
     answer: Answer
     line: AnswerLine | None
     json: bytes
+    batch: Batch
 
     def body(self, request_id: str) -> bytes:
         """The JSON for another request."""

@@ -12,7 +12,7 @@ from serving_min.cache import Outcome
 from serving_min.drift import Drift, Drifted, own_part
 from serving_min.exposition import Exposition
 from serving_min.logs import AccessLog
-from serving_min.messages import Answer, Request
+from serving_min.messages import Request
 from serving_min.meters import Gauge, Labels, Meters, Tally, Together
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving_min.events import Receipt
     from serving_min.fleet.deployment import Answered
     from serving_min.fleet.fleet import Fleet
+    from serving_min.given import Given
     from serving_min.settings import Settings
     from serving_min.tracing import Otlp
     from serving_min.visitors import Visitors
@@ -52,7 +53,7 @@ class Observation:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Raises StartError when traces are wanted and a package is missing."""
+        """Raises StartError when traces are wanted, and a package is missing or they can go nowhere."""
         otlp = None
         if settings.otlp is not None:
             from serving_min.tracing import Otlp
@@ -61,8 +62,8 @@ class Observation:
         folder = None if settings.meters is None else Path(settings.meters)
         return cls(folder=folder, access=settings.logging.access, otlp=otlp)
 
-    def made(self, answered: Answered, began: float) -> None:
-        """An answer was made for a request that came at ``began``."""
+    def made(self, answered: Answered) -> None:
+        """An answer was made."""
         served, batch = answered.served, answered.batch
         surface = served.answer.surface
         if surface not in batch.surfaces:
@@ -70,14 +71,15 @@ class Observation:
             for stage, seconds in batch.by_stage().items():
                 self.meters.stages.observe(seconds, surface, stage)
         self._compare(served, answered.engine)
-        if self.otlp is not None:
-            self.otlp.answered(served.answer, began, batch)
 
-    def given(self, answer: Answer, request: Request, outcome: Outcome | None, seconds: float) -> None:
+    def given(self, given: Given, request: Request, outcome: Outcome | None, seconds: float) -> None:
         """An answer was given, so many seconds after the request came; None where it could not be kept."""
         named = len(request.history) + len(request.cart) + (request.item is not None)
-        self.meters.answered(answer, seconds, named)
+        self.meters.answered(given.answer, seconds, named)
         self.meters.cache.add(outcome or "never kept")
+        if self.otlp is not None:
+            batch = given.batch if outcome in (None, "miss") else None
+            self.otlp.answered(given.answer, request.request_id or "", seconds, batch)
 
     def ended(self, scope: Scope, status: int, began: float) -> None:
         """A request was responded to that had begun then, by ``time.monotonic``."""

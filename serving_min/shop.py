@@ -84,11 +84,11 @@ class Shop:
                 asked = replace(asked, request=remembered.request, dismissed=remembered.dismissed)
             key = self.fingerprints.of(deployment.engine, asked)
             if key is None:
-                given, outcome = await self._made(deployment, asked, began), None
+                given, outcome = await self._made(deployment, asked), None
             else:
-                given, outcome = await self.cache.get(key, lambda: self._made(deployment, asked, began))
+                given, outcome = await self.cache.get(key, lambda: self._made(deployment, asked))
         self.visitors.was_answered(given.line, request)
-        self.observation.given(given.answer, asked.request, outcome, self.timer() - began)
+        self.observation.given(given, asked.request, outcome, self.timer() - began)
         return given
 
     async def report(self, batch: Batch, rejected: int = 0, error: str = "") -> Receipt:
@@ -98,8 +98,8 @@ class Shop:
         self.observation.reported(receipt)
         return receipt
 
-    async def _made(self, deployment: Deployment, asked: Asked, began: float) -> Given:
+    async def _made(self, deployment: Deployment, asked: Asked) -> Given:
         answered = await self.fleet.answer(deployment, asked)
-        self.observation.made(answered, began)
+        self.observation.made(answered)
         line = self.visitors.line(answered.served, answered.engine.bundle.items.ids)
-        return Given(answered.served.answer, line, answered.body)
+        return Given(answered.served.answer, line, answered.body, answered.batch)

@@ -1,7 +1,9 @@
-"""Traces over OTLP: a span for each answer, one inside for each stage, under the caller's own where it names one."""
+"""Traces over OTLP: a span for each answer, under the caller's own where it names one, and one inside for each stage of
+those that were made for it."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +24,8 @@ class Otlp:
     """
 
     def __init__(self, url: str, *, exporter: Any = None, clock: Callable[[], float] = time.time) -> None:
+        if not re.match(r"https?://[^/\s]", url):
+            raise StartError(f"otlp: {url!r} is no address of a collector; give one as http://HOST:4318")
         try:
             from opentelemetry import trace
             from opentelemetry.sdk.resources import Resource
@@ -44,12 +48,14 @@ class Otlp:
         self._server = trace.SpanKind.SERVER
         self._epoch = clock() - time.monotonic()
 
-    def answered(self, answer: Answer, began: float, batch: Batch) -> None:
-        """Made in ``batch``, for a request that came at ``began``, a reading of ``time.monotonic``."""
+    def answered(self, answer: Answer, request_id: str, seconds: float, batch: Batch | None) -> None:
+        """Given just now, so many seconds after the request came; made in ``batch``, or for another request."""
+        ended = time.monotonic()
+        began = ended - seconds
         scope = asking.get()
         given = "" if scope is None else Headers(scope=scope).get("traceparent", "")
         about = {
-            "request.id": answer.request_id,
+            "request.id": request_id,
             "recsys.surface": answer.surface,
             "recsys.model": f"{answer.model} {answer.model_version}",
             "recsys.fallback": answer.fallback or "",
@@ -61,13 +67,13 @@ class Otlp:
             attributes=about,
             start_time=self._nanoseconds(began),
         )
-        if span.is_recording():
+        if batch is not None and span.is_recording():
             inside, since = self._within(span), began
-            for stage, ended in [("queue", batch.began), *batch.laps]:
+            for stage, until in [("queue", batch.began), *batch.laps]:
                 child = self._tracer.start_span(stage, inside, start_time=self._nanoseconds(since))
-                child.end(self._nanoseconds(ended))
-                since = ended
-        span.end(self._nanoseconds(time.monotonic()))
+                child.end(self._nanoseconds(until))
+                since = until
+        span.end(self._nanoseconds(ended))
 
     def stop(self) -> None:
         """Send what is left."""

@@ -94,7 +94,7 @@ def measure(folder: Path, repeats: int) -> dict[str, float]:
     keys = [fingerprints.of(engine, one) or b"" for one in asked]
     kept: Cache[Given] = Cache(CacheSettings(seconds=3_600), weigh)
     never: Cache[Given] = Cache(CacheSettings(), weigh)
-    given = [Given(one.served.answer, None, one.body) for one in made]
+    given = [Given(one.served.answer, None, one.body, one.batch) for one in made]
     one_of = [*zip(made, asked, given, keys, strict=True)]
     size = len(one_of)
 
@@ -111,8 +111,8 @@ def measure(folder: Path, repeats: int) -> dict[str, float]:
     def observe(number: int) -> None:
         one, request, answer, _ = one_of[number % size]
         one.batch.surfaces.clear()
-        observation.made(one, 0.0)
-        observation.given(answer.answer, request.request, "miss", 0.001)
+        observation.made(one)
+        observation.given(answer, request.request, "miss", 0.001)
 
     def laps(_: int) -> None:
         timed()
@@ -135,8 +135,8 @@ def measure(folder: Path, repeats: int) -> dict[str, float]:
 def _in_company(observation: Observation, one: tuple[Answered, Asked, Given, bytes]) -> None:
     answered, asked, given, _ = one
     answered.batch.surfaces.add(given.answer.surface)
-    observation.made(answered, 0.0)
-    observation.given(given.answer, asked.request, "miss", 0.001)
+    observation.made(answered)
+    observation.given(given, asked.request, "miss", 0.001)
 
 
 def main() -> None:
