@@ -25,13 +25,17 @@ VARIABLE = "SERVING_KEYS"
 
 class Key(Struct, frozen=True, forbid_unknown_fields=True):
     """``name`` is what logs call it. ``rate`` requests a second in the long run, and ``burst`` at once, are answered
-    by each process; null: no limit."""
+    by each process, whatever the others do; null: no limit."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     roles: Annotated[tuple[Role, ...], Meta(min_length=1)]
     rate: Annotated[float, Meta(gt=0)] | None = None
     burst: Annotated[float, Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.burst is not None and self.rate is None:
+            raise ValueError(f"the key {self.name!r} has a `burst`, which limits nothing without a `rate`")
 
     def may(self, role: Role) -> bool:
         """An admin may do everything."""

@@ -147,6 +147,10 @@ def test_a_secret_made_by_the_command_opens_the_file_that_it_prints(tmp_path: Pa
         ('[[keys]]\nname = "a"\nsha256 = "secret"\nroles = ["read"]', r"matching regex .* `\$.keys\[0\].sha256`"),
         (f'[[keys]]\nname = "a"\nsha256 = "{hashed("x")}"\nroles = ["king"]', "Invalid enum value 'king'"),
         (f'[[keys]]\nname = "a"\nsha256 = "{hashed("x")}"\nroles = ["read"]\n' * 2, "two keys have one name"),
+        (
+            f'[[keys]]\nname = "a"\nsha256 = "{hashed("x")}"\nroles = ["read"]\nburst = 5',
+            "'a' has a `burst`, which limits",
+        ),
     ],
 )
 def test_keys_that_cannot_be(tmp_path: Path, text: str, says: str) -> None:
