@@ -221,6 +221,15 @@ def test_a_bundle_that_cannot_be_loaded_is_exit_2_and_no_worker_stays(tmp_path: 
     assert lines[2:] == ["serving_min: a worker could not start; the line above says why"]
 
 
+def test_what_no_worker_knows_is_a_404_whatever_its_letters(bundles: dict[str, Path]) -> None:
+    with two(bundles["static"]) as server:
+        for path in ("nothing", "%C3%A9", "x%20y", "a%0Ab", "x?y=%C3%A9"):
+            answer = httpx.get(f"{operators(server)}/admin/{path}", timeout=30)
+            assert answer.status_code == 404, path
+            assert answer.json()["error"].startswith("no route /admin/")
+        assert server.terminate() == 0
+
+
 def test_workers_end_with_their_supervisor(bundles: dict[str, Path]) -> None:
     with two(bundles["static"]) as server:
         orphans = workers_of(server.process.pid)
