@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,6 +11,7 @@ from starlette.types import Scope
 
 from serving_min.cache import Outcome
 from serving_min.drift import Drift, Drifted, own_part
+from serving_min.errors import StartError
 from serving_min.exposition import Exposition
 from serving_min.logs import AccessLog
 from serving_min.messages import Request
@@ -53,13 +55,16 @@ class Observation:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Raises StartError when traces are wanted, and a package is missing or they can go nowhere."""
+        """Raises StartError when traces are wanted and cannot be sent, or metrics are to be shared where nothing can be
+        written."""
         otlp = None
         if settings.otlp is not None:
             from serving_min.tracing import Otlp
 
             otlp = Otlp(settings.otlp)
         folder = None if settings.meters is None else Path(settings.meters)
+        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise StartError(f"meters: {folder}: no folder that can be written to; make it before the start")
         return cls(folder=folder, access=settings.logging.access, otlp=otlp)
 
     def made(self, answered: Answered) -> None:

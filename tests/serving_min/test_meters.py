@@ -10,10 +10,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving_min.engine import Engine
+from serving_min.errors import StartError
 from serving_min.exposition import Exposition, Snapshot
 from serving_min.laps import Batch, Stage, lap, timed
 from serving_min.messages import Answer, Fallback
 from serving_min.meters import Counter, Gauge, Histogram, Meters, Tally
+from serving_min.observation import Observation
 from serving_min.settings import Settings
 from serving_min.shop import Shop
 
@@ -106,6 +108,13 @@ def test_what_all_processes_look_at_is_not_added_up(engine: Callable[[str], Engi
     read = samples(one.page("")[0])
     assert read["recsys_state_reachable{}"] == 1
     assert read["recsys_model{model=test-static,role=live,version=1}"] == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_a_folder_that_is_none_ends_the_start(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch(0o700)
+    with pytest.raises(StartError, match=rf"meters: .*{name}: no folder that can be written to"):
+        Observation.of(Settings(meters=str(tmp_path / name)))
 
 
 def test_a_folder_that_went_away_is_no_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
