@@ -95,7 +95,7 @@ class Meters:
         self.history_items = Counter("recsys_history_items", "Items in the requests' histories, items and carts.")
         self.unknown_items = Counter("recsys_unknown_items", "Those of them that the bundle does not know.")
         self.cache = Counter("recsys_cache", "Requests by what the cache did.", ("outcome",)).at_zero(*OUTCOMES)
-        self.events = Counter("recsys_events", "Events reported.", ("outcome",)).at_zero("accepted", "duplicate")
+        self.events = Counter("recsys_events", "Events reported.", ("outcome",)).at_zero("accepted", "duplicate", "rejected")
         self.own: list[Meter] = [
             self.requests,
             self.stages,
