@@ -28,7 +28,7 @@ def lines_of(content: bytes, suffix: str, user: str) -> list[dict[str, Any]]:
     if suffix == ".parquet":
         table, mine = _table(content, user)
         return [] if mine is None else table.filter(mine).to_pylist()
-    return [msgspec.json.decode(line) for line in _json_lines(content, user)]
+    return [_decoded(line) for line in _json_lines(content, user)]
 
 
 def without(content: bytes, suffix: str, user: str) -> tuple[bytes, int]:
@@ -111,7 +111,22 @@ def _json_lines(content: bytes, user: str) -> list[bytes]:
     needle = msgspec.json.encode(user)  # as the sink wrote it; few segments have it, fewer lines
     if needle not in content:
         return []
-    return [line for line in content.splitlines() if needle in line and _owner(line).user == user]
+    return [line for line in content.splitlines() if needle in line and _may_be_of(line, user)]
+
+
+def _may_be_of(line: bytes, user: str) -> bool:
+    """A damaged line that names the user may be theirs."""
+    try:
+        return _owner(line).user == user
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return True
+
+
+def _decoded(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {"damaged": line.decode(errors="replace")}
 
 
 def _table(content: bytes, user: str) -> tuple[Any, Any]:

@@ -114,3 +114,16 @@ def test_of_a_segment_that_is_being_written_whole_lines_are_read_once(
     monkeypatch.setattr(personal, "_segments", finished_meanwhile)
     assert [line["id"] for line in personal.find("ann")["events"]] == ["1"]
     assert personal.open() == set()
+
+
+def test_a_damaged_line_that_names_the_user_is_shown_and_goes(tmp_path: Path) -> None:
+    segments = Segments(tmp_path)
+    lines = [msgspec.json.encode(event("1", "ann")), b'{"id":"2","user":"ann","it', b'{"id":"3","user":"bob","it']
+    segments.append("events", [("", line) for line in lines])
+    segments.close()
+    personal = Personal(tmp_path)
+    whole, damaged = personal.find("ann")["events"]
+    assert (whole["id"], damaged) == ("1", {"damaged": '{"id":"2","user":"ann","it'})
+    assert personal.remove("ann") == 2
+    assert personal.find("ann") == {"events": []}
+    assert len(personal.find("bob")["events"]) == 1
