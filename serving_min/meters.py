@@ -17,6 +17,7 @@ from serving_min.messages import Answer
 Labels = tuple[str, ...]
 REFUSALS = ("400", "401", "403", "404", "405", "409", "413", "422", "429", "500", "503")
 OUTCOMES = (*get_args(Outcome), "never kept")
+BECAME = ("accepted", "duplicate", "rejected")  # of an event
 Together = Callable[[Iterable[float]], float]
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -95,7 +96,7 @@ class Meters:
         self.history_items = Counter("recsys_history_items", "Items in the requests' histories, items and carts.")
         self.unknown_items = Counter("recsys_unknown_items", "Those of them that the bundle does not know.")
         self.cache = Counter("recsys_cache", "Requests by what the cache did.", ("outcome",)).at_zero(*OUTCOMES)
-        self.events = Counter("recsys_events", "Events reported.", ("outcome",)).at_zero("accepted", "duplicate", "rejected")
+        self.events = Counter("recsys_events", "Events reported.", ("outcome",)).at_zero(*BECAME)
         self.own: list[Meter] = [
             self.requests,
             self.stages,
