@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 from serving_min.errors import StartError
 
@@ -15,6 +16,16 @@ def listen(host: str, port: int, *, options: str = "--port or --host") -> socket
     except (OSError, OverflowError) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise StartError(f"cannot listen on {host} port {port}: {why}; choose another {options}") from error
+
+
+def waiting(listener: socket.socket) -> list[socket.socket]:
+    """Connections that have come, and nobody has accepted."""
+    listener.setblocking(False)
+    come: list[socket.socket] = []
+    with suppress(OSError):  # no more, or too many files are open
+        while True:
+            come.append(listener.accept()[0])
+    return come
 
 
 def address(listener: socket.socket) -> str:

@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from serving_min.bundle import Bundle
 from serving_min.connection import Connection
 from serving_min.engine import Engine
 from serving_min.errors import ServingError
-from serving_min.listening import address, listen
+from serving_min.listening import address, listen, waiting
 from serving_min.messages import Request
 from serving_min.quick import Quick
 from serving_min.releases import live_bundle
@@ -31,6 +31,7 @@ from serving_min.shop import Shop
 
 KEEP_ALIVE = 120  # seconds
 COLLECTED_AFTER = 10_000  # objects
+LAST_LOOK = 0.1  # seconds in which those who have connected may have asked
 DRAIN = 30  # seconds that running requests get when the server is told to stop
 LAST = 5  # seconds in which a server that was told twice writes what it has accepted
 
@@ -133,11 +134,27 @@ class Serving(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._beside.should_exit = True
+        await self.take([connection for listener in sockets or [] for connection in waiting(listener)])
+        await asyncio.sleep(LAST_LOOK)
         await super().shutdown(sockets)
         if self.force_exit:  # told twice: nobody who asks is waited for, but what was accepted is still written
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.lifespan.shutdown(), LAST)
         await asyncio.gather(*self._tasks)
+
+    async def take(self, connections: Iterable[socket.socket]) -> None:
+        """Those that uvicorn has not accepted itself."""
+        loop, taken = asyncio.get_running_loop(), []
+        for connection in connections:
+            connection.setblocking(False)
+            taken.append(loop.connect_accepted_socket(self._protocol, connection))
+        await asyncio.gather(*taken, return_exceptions=True)  # some may have gone already
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes it for the others."""
+        kind: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
+        return protocol
 
     async def _reload(self) -> None:
         try:

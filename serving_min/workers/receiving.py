@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
 
 from serving_min.server import Serving
 from serving_min.shop import Shop
-from serving_min.workers.connections import listen_to
+from serving_min.workers.connections import listen_to, received
 
 
 class Receiving(Serving):
@@ -20,18 +19,9 @@ class Receiving(Serving):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        listen_to(self.channel, lambda connection: self._spawn(self._take(connection)))
+        listen_to(self.channel, lambda connection: self._spawn(self.take([connection])))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().remove_reader(self.channel)
+        await self.take(received(self.channel))
         await super().shutdown(sockets)
-
-    async def _take(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        """As uvicorn makes it for a connection that it accepts itself."""
-        kind: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
-        return protocol

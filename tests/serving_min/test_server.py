@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -73,6 +74,21 @@ def test_sigterm_lets_a_request_finish(bundles: dict[str, Path], more: bytes) ->
             half.sendall(body[5:] + more)
             assert half.recv(65536).startswith(b"HTTP/1.1 200 OK")
             assert server.process.wait(20) == 0  # it closes the connection
+
+
+def test_what_was_sent_before_sigterm_is_answered(bundles: dict[str, Path]) -> None:
+    sent = b'POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n\r\n{"history": ["A"], "k": 2}'
+    with running(bundles["vector"]) as server, ExitStack() as clients:
+        port = int(server.address.rpartition(":")[2])
+        server.process.send_signal(signal.SIGSTOP)  # it finds all that follows at once
+        asking = [clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(12)]
+        for client in asking:
+            client.sendall(sent)
+        server.process.terminate()
+        time.sleep(0.2)  # until it is time to look whether it is to stop
+        server.process.send_signal(signal.SIGCONT)
+        assert [client.recv(15) for client in asking] == [b"HTTP/1.1 200 OK"] * 12
+        assert server.process.wait(20) == 0
 
 
 def test_told_twice_it_waits_for_nobody_and_still_writes_what_it_accepted(

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -253,6 +253,24 @@ def test_told_twice_they_wait_for_nobody(bundles: dict[str, Path]) -> None:
             time.sleep(0.3)
             server.process.send_signal(signal.SIGINT)
             assert server.process.wait(20) == 0
+
+
+def test_what_was_sent_before_sigterm_is_answered(bundles: dict[str, Path]) -> None:
+    head = b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    with two(bundles["static"]) as server, ExitStack() as clients:
+        workers = workers_of(server.process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)  # they find all that follows at once
+        port = int(server.address.rpartition(":")[2])
+        asking = [clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(20)]
+        for client in asking:
+            client.sendall(head + BODY)
+        server.process.terminate()
+        time.sleep(0.2)
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+        assert [client.recv(15) for client in asking] == [b"HTTP/1.1 200 OK"] * 20
+        assert server.process.wait(20) == 0
 
 
 def test_what_one_worker_saw_the_others_know(bundles: dict[str, Path], redis_server: RedisServer) -> None:
