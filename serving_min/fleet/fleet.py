@@ -147,7 +147,7 @@ class Fleet:
             raise ReleaseError("this server was not started from a folder, so there is nothing to load again")
         async with self._changing:
             path, budget = self.path, self.settings.budget
-            folder = live_bundle(path)
+            folder = await asyncio.to_thread(live_bundle, path)
             deployed = await asyncio.to_thread(lambda: self._deployed(self.load(folder), budget))
             before, self.live = self.live, deployed
             self.live.start()
