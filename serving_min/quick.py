@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from serving_min.connection import JSON, Connection
 from serving_min.heads import Head, head_of
+from serving_min.lately import Lately
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
 from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, asking, internal_error, new_request_id, problem_of
@@ -92,8 +93,8 @@ class Quick(Connection):
     def _take(self, head: Head, data: bytes) -> None:
         gate, observation = self.shop.gate, self.shop.observation
         request_id = head.request_id if ACCEPTABLE_ID.fullmatch(head.request_id) else new_request_id()
-        unseen = gate is None and observation.access is None  # nobody needs a scope
-        if unseen and self.shop.busy and self._new(head, data):
+        unseen, lately = gate is None and observation.access is None, self.shop.lately
+        if unseen and self.shop.busy and (lately is None or self._new(lately, head, data)):  # nobody needs a scope
             observation.refused(503)
             self._write(503, REFUSED, REFUSAL, request_id, keep_alive=not self._ending)
             return
@@ -107,10 +108,10 @@ class Quick(Connection):
         }
         self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
         refusal = None if gate is None else gate.refusal(scope)
-        if refusal is None and not (self.shop.busy and self._new(head, data)):
+        if refusal is None and not (self.shop.busy and (lately is None or self._new(lately, head, data))):
             self.shop.coming += 1
-            if self.shop.lately is not None:
-                self.shop.lately.take(turn.surface, turn.body)
+            if lately is not None:
+                lately.take(turn.surface, turn.body)
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
@@ -122,12 +123,11 @@ class Quick(Connection):
             self._say(turn, refusal)
         asking.reset(before)
 
-    def _new(self, head: Head, data: bytes) -> bool:
+    def _new(self, lately: Lately, head: Head, data: bytes) -> bool:
         """Whether it would queue: what was asked lately does not, for its answer is kept, or being made."""
-        lately = self.shop.lately
-        if lately is None or not lately.has(head.surface, data[len(head.text) :]):
+        if self.shop.engine.bundle.surfaces[head.surface].rules.exploration is not None:  # such answers are never kept
             return True
-        return self.shop.engine.bundle.surfaces[head.surface].rules.exploration is not None  # that is never kept
+        return not lately.has(head.surface, data[len(head.text) :])
 
     def shutdown(self) -> None:
         """The server was told to stop; a request that has come in part is still answered."""
