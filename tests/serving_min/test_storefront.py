@@ -14,6 +14,7 @@ from tests.serving_min.process import running
 
 SURFACES: dict[str, Any] = {
     "home": {"retrievers": [{"source": "model"}, {"source": "trending", "weight": 0.5}]},
+    "bought-together": {"retrievers": [{"source": "model", "of": "item"}], "needs": "item", "seen": "keep"},
     "also-viewed": {"retrievers": [{"source": "similar", "of": "item"}], "needs": "item", "seen": "keep"},
     "cart": {"retrievers": [{"source": "model", "of": "cart"}], "seen": "keep"},
     "search": {"retrievers": [{"source": "given"}], "needs": "items", "seen": "keep", "by": "scores"},
@@ -62,6 +63,31 @@ def test_what_a_visitor_does_changes_the_home_page(page: Any) -> None:
     page.locator("#did li").nth(1).wait_for()
     page.locator('#home [data-item="A"]').wait_for(state="detached")
     assert page.locator("#product").is_hidden()
+
+
+def test_a_product_page_has_three_lists(page: Any) -> None:
+    page.locator('#home [data-item="A"]').click()
+    page.wait_for_selector("#similar button")
+    assert page.locator("#product h3").all_inner_texts() == ["Bought together", "Also viewed", "Similar"]
+    assert [ids(page, around)[0] for around in ("#bought-together", "#also-viewed", "#similar")] == ["B", "B", "B"]
+
+
+def test_of_two_quick_clicks_the_later_one_counts(page: Any) -> None:
+    page.evaluate("""for (const item of ["A", "D"]) document.querySelector(`#home [data-item="${item}"]`).click()""")
+    page.wait_for_selector("#similar button")
+    assert page.locator("#product h2").inner_text() == "Duck"
+    assert page.locator("#product h3").count() == 3
+    assert ids(page, "#similar")[0] == "E"
+    assert {*page.locator("#did li").all_inner_texts()} == {"view: Apple", "view: Duck"}
+
+
+def test_a_double_click_opens_once(page: Any) -> None:
+    page.locator('#home [data-item="A"]').dblclick()
+    page.wait_for_selector("#similar button")
+    page.locator('#home [data-item="D"]').click()
+    page.locator('#similar [data-item="E"]').wait_for()
+    assert page.locator("#product h3").count() == 3
+    assert page.locator("#did li").all_inner_texts() == ["view: Duck", "view: Apple"]
 
 
 def test_the_cart_has_a_list_of_its_own(page: Any) -> None:
