@@ -94,6 +94,7 @@ def test_the_cart_has_a_list_of_its_own(page: Any) -> None:
     page.locator('#home [data-item="D"]').click()
     page.get_by_role("button", name="Put into cart").click()
     page.wait_for_selector("#cart ul button")
+    assert "in your cart" in page.get_by_role("status").inner_text()
     assert ids(page, "#cart")[0] == "E"
     assert page.locator("#in-cart").inner_text() == "In it: Duck"
 
@@ -110,6 +111,17 @@ def test_the_search_finds_titles(page: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("#found button")
     assert ids(page, "#found") == ["D"]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_what_was_found_comes_into_view(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 500})
+    page.locator('#home [data-item="A"]').click()
+    page.wait_for_selector("#similar button")
+    page.get_by_label("Search").fill("du")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#found-title:focus")
+    assert page.evaluate("document.querySelector('#found button').getBoundingClientRect().bottom <= innerHeight")
 
 
 def test_a_narrow_screen_and_a_keyboard_are_enough(page: Any) -> None:
