@@ -136,6 +136,28 @@ def test_a_narrow_screen_and_a_keyboard_are_enough(page: Any) -> None:
     assert page.evaluate(f"{unlabelled}.length") == 0
 
 
+def test_the_keyboard_goes_back_to_where_it_was(page: Any) -> None:
+    page.get_by_label("Search").fill("a")
+    page.keyboard.press("Enter")
+    page.locator('#found [data-item="B"]').press("Enter")
+    page.locator('#similar [data-item="C"]').press("Enter")
+    page.locator("#did li", has_text="view: C").wait_for()
+    page.get_by_role("button", name="Close").press("Enter")
+    assert page.evaluate("document.activeElement.closest('#found [data-item]').dataset.item") == "B"
+    page.locator('#home [data-item="D"]').press("Enter")
+    page.wait_for_selector("#similar button")
+    page.get_by_role("button", name="Not for me").press("Enter")
+    page.locator("#did li", has_text="dismiss: Duck").wait_for()
+    page.wait_for_selector("#home-title:focus")  # the card that had opened it is gone
+
+
+def test_the_keyboard_stays_on_an_item_when_its_list_changes(page: Any) -> None:
+    page.locator('#home [data-item="A"]').focus()
+    page.evaluate("document.querySelector('#likes [value=blue]').click()")
+    page.locator("#home .reason", has_text="model").first.wait_for()
+    assert page.evaluate("document.activeElement.dataset.item") == "A"
+
+
 def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
     assert "://" not in httpx.get(address).text
 
