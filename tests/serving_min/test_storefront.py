@@ -93,10 +93,51 @@ def test_a_double_click_opens_once(page: Any) -> None:
 def test_the_cart_has_a_list_of_its_own(page: Any) -> None:
     page.locator('#home [data-item="D"]').click()
     page.get_by_role("button", name="Put into cart").click()
-    page.wait_for_selector("#cart ul button")
+    page.wait_for_selector("#with-cart button")
     assert "in your cart" in page.get_by_role("status").inner_text()
-    assert ids(page, "#cart")[0] == "E"
-    assert page.locator("#in-cart").inner_text() == "In it: Duck"
+    assert ids(page, "#with-cart")[0] == "E"
+
+
+def test_the_cart_has_an_item_once_and_gives_it_back(page: Any) -> None:
+    page.locator('#home [data-item="D"]').click()
+    for _ in range(2):
+        page.get_by_role("button", name="Put into cart").click()
+        page.wait_for_selector("#in-cart li")
+    page.locator('#with-cart [data-item="A"]').click()
+    page.get_by_role("button", name="Put into cart").click()
+    page.get_by_role("button", name="Take Apple out").wait_for()
+    assert page.locator("#in-cart li").all_inner_texts() == ["Duck\nTake out", "Apple\nTake out"]
+    page.get_by_role("button", name="Not for me").click()
+    page.get_by_role("button", name="Take Apple out").wait_for(state="detached")
+    page.get_by_role("button", name="Take Duck out").press("Enter")
+    page.locator("#cart").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.id") == "home-title"
+    done = ["dismiss: Apple", "cart: Apple", "view: Apple", "cart: Duck", "view: Duck"]
+    assert page.locator("#did li").all_inner_texts() == done
+
+
+def test_nothing_of_a_visitor_is_left_for_the_next(page: Any) -> None:
+    page.get_by_label("blue").check()
+    page.get_by_label("Search").fill("du")
+    page.keyboard.press("Enter")
+    page.locator('#found [data-item="D"]').click()
+    page.get_by_role("button", name="Put into cart").click()
+    page.wait_for_selector("#with-cart button")
+    late: list[Any] = []
+    page.route("**/v1/events", lambda route: late.append(route), times=1)  # held until somebody else is there
+    with page.expect_request("**/v1/events"):
+        page.get_by_role("button", name="Buy").click()
+    page.get_by_label("Who is shopping").select_option(index=1)
+    with page.expect_response("**/v1/events"):
+        late[0].continue_()
+    assert page.locator("#product, #found, #cart").filter(visible=True).count() == 0
+    assert page.get_by_label("Search").input_value() == ""
+    page.locator("#home button").first.click()
+    page.wait_for_selector("#similar button")
+    assert page.locator("#did li").count() == 1
+    page.get_by_label("Who is shopping").select_option(index=0)
+    page.wait_for_selector("#home button")
+    assert not page.get_by_label("blue").is_checked()
 
 
 def test_a_new_visitor_says_what_they_like(page: Any) -> None:
