@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,25 @@ def address(bundle: Path) -> Iterator[str]:
         yield server.address
 
 
-@pytest.fixture
-def page(chromium: Any, address: str) -> Iterator[Any]:
+@contextmanager
+def visiting(chromium: Any, address: str) -> Iterator[Any]:
+    """The page, in which nothing goes wrong but what the network does."""
     page = chromium.new_page(viewport={"width": 1000, "height": 800})
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.goto(address)
-    page.wait_for_selector("#home button")
     yield page
     page.close()
-    assert wrong == []
+    assert [error for error in wrong if not error.startswith("Failed to load resource")] == []
+
+
+@pytest.fixture
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    with visiting(chromium, address) as page:
+        page.wait_for_selector("#home button")
+        yield page
+        assert page.get_by_role("alert").is_hidden()
 
 
 def ids(page: Any, lists: str) -> list[str]:
@@ -197,6 +206,39 @@ def test_the_keyboard_stays_on_an_item_when_its_list_changes(page: Any) -> None:
     page.evaluate("document.querySelector('#likes [value=blue]').click()")
     page.locator("#home .reason", has_text="model").first.wait_for()
     assert page.evaluate("document.activeElement.dataset.item") == "A"
+
+
+def test_a_dead_server_is_said_where_everybody_looks(chromium: Any, bundle: Path) -> None:
+    with running(bundle, "--dev") as server, visiting(chromium, server.address) as page:
+        page.locator('#home [data-item="A"]').click()
+        page.wait_for_selector("#similar button")
+        server.process.kill()
+        page.get_by_role("button", name="Buy").click()
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_role("alert").inner_text() == "The server does not answer."
+        assert page.evaluate("wrong.getBoundingClientRect().top >= 0")
+        page.get_by_label("Who is shopping").select_option(index=1)
+        page.get_by_role("alert").wait_for()
+        assert page.locator("#home button").count() == 0
+
+
+def test_what_failed_did_not_happen_and_can_be_tried_again(page: Any) -> None:
+    page.locator('#home [data-item="D"]').click()
+    page.wait_for_selector("#similar button")
+    page.route("**/v1/**", lambda route: route.abort())
+    page.get_by_role("button", name="Put into cart").click()
+    page.get_by_role("alert").wait_for()
+    page.unroute("**/v1/**")
+    page.locator('#home [data-item="A"]').click()
+    page.get_by_role("button", name="Put into cart").click()
+    page.wait_for_selector("#with-cart button")
+    assert page.locator("#in-cart li").all_inner_texts() == ["Apple\nTake out"]
+    page.route("**/v1/**", lambda route: route.abort())
+    page.get_by_label("Who is shopping").select_option(index=1)
+    page.get_by_role("alert").wait_for()
+    page.unroute("**/v1/**")
+    page.get_by_role("button", name="Try again").press("Enter")
+    page.wait_for_selector("#home button")
 
 
 def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
