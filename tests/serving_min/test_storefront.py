@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serving_min.keys import hashed
 from tests.serving_min.handmade import write_bundle
 from tests.serving_min.process import running
 
@@ -239,6 +240,23 @@ def test_what_failed_did_not_happen_and_can_be_tried_again(page: Any) -> None:
     page.unroute("**/v1/**")
     page.get_by_role("button", name="Try again").press("Enter")
     page.wait_for_selector("#home button")
+
+
+def test_where_keys_are_wanted_the_page_asks_for_one(chromium: Any, bundle: Path, tmp_path: Path) -> None:
+    keys, settings = tmp_path / "keys.toml", tmp_path / "settings.toml"
+    keys.write_text(f'[[keys]]\nname = "shop"\nsha256 = "{hashed("open-sesame")}"\nroles = ["read", "events"]\n')
+    settings.write_text(f'dev = true\n[doors]\nkeys = "{keys}"\n')
+    with running(bundle, "--settings", settings) as server, visiting(chromium, server.address) as page:
+        page.get_by_role("alert").wait_for()
+        for key in ("a-guess", "open-sesame"):
+            with page.expect_response("**/dev/shop"):
+                page.get_by_label("Key").fill(key)
+                page.keyboard.press("Enter")
+        page.locator('#home [data-item="A"]').click()
+        page.wait_for_selector("#similar button")
+        page.reload()
+        page.wait_for_selector("#home button")
+        assert page.get_by_label("Key").is_hidden()
 
 
 def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
