@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from serving_min.keys import hashed
-from tests.serving_min.handmade import write_bundle
+from tests.serving_min.handmade import items_table, write_bundle
 from tests.serving_min.process import running
 
 SURFACES: dict[str, Any] = {
@@ -207,6 +208,35 @@ def test_the_keyboard_stays_on_an_item_when_its_list_changes(page: Any) -> None:
     page.evaluate("document.querySelector('#likes [value=blue]').click()")
     page.locator("#home .reason", has_text="model").first.wait_for()
     assert page.evaluate("document.activeElement.dataset.item") == "A"
+
+
+def test_hostile_titles_are_titles(chromium: Any, tmp_path: Path) -> None:
+    titles = [
+        "<script>document.title = 1</script>",
+        "\"><img src=x onerror='document.title = 2'>",
+        "'\"`&lt;",
+        "a" * 300,
+    ]
+    named = {"title": [*titles, None, None], "category": ["<b>red", '"', "'", "z" * 300, "&amp;", "</style>"]}
+    table = items_table()
+    for name, values in named.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    bundle = write_bundle(
+        tmp_path / "bundle", "vector", table=table, companions={"trending": "static"}, surfaces=SURFACES
+    )
+    with running(bundle, "--dev") as server, visiting(chromium, server.address) as page:
+        page.set_viewport_size({"width": 360, "height": 740})
+        for place, (item, title) in enumerate(zip("ABCD", titles, strict=True)):
+            page.get_by_label("Search").fill(title[:30])
+            page.keyboard.press("Enter")
+            page.locator(f'#found [data-item="{item}"]').click()
+            page.wait_for_selector("#similar button")
+            page.get_by_role("button", name="Put into cart").click()
+            page.locator("#in-cart li").nth(place).wait_for()
+            assert page.locator("#product h2").inner_text() == title
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.title() == "A shop to look at"
+        assert page.locator("#product img, #product script, #product b").count() == 0
 
 
 def test_a_dead_server_is_said_where_everybody_looks(chromium: Any, bundle: Path) -> None:
