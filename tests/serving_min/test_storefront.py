@@ -158,6 +158,20 @@ def test_a_new_visitor_says_what_they_like(page: Any) -> None:
     assert "E" not in ids(page, "#home")[:1]
 
 
+def test_somebody_can_be_invented(page: Any) -> None:
+    page.get_by_text("Or invent somebody").click()
+    page.get_by_label("Their id").fill("ann")
+    page.get_by_label("What they looked at").fill("A, nothing,,")
+    with page.expect_request("**/v1/home") as asked:
+        page.keyboard.press("Enter")
+    assert asked.value.post_data_json == {"user_id": "ann", "history": ["A", "nothing"], "k": 12}
+    page.wait_for_selector("#home button")
+    assert ids(page, "#home")[0] == "B"
+    assert page.locator("#facts").inner_text().endswith("unknown\nnothing")
+    assert page.locator("#who option:checked").inner_text() == "ann: 2 events"
+    assert page.locator("#invent").is_hidden()
+
+
 def test_the_search_finds_titles(page: Any) -> None:
     page.get_by_label("Search").fill("du")
     page.keyboard.press("Enter")
