@@ -32,12 +32,14 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.addresses: list[str] = []
+        self.attributes: list[dict[str, str | None]] = []
         self.open: list[str] = []
         self.text: dict[str, list[str]] = {}
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.attributes.append({"tag": tag, **dict(attrs)})
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
         if tag not in ("meta",):
             self.open.append(tag)
@@ -80,6 +82,14 @@ def test_nothing_is_loaded_and_nothing_runs(html: str) -> None:
     assert not {"script", "link", "img", "iframe"} & set(reader.tags)
     assert "@import" not in html
     assert not re.search(r"url\((?!#)", html)
+
+
+def test_what_scrolls_can_be_reached_with_the_keyboard(html: str) -> None:
+    reader = Reader(html)
+    scrolling = [found for found in reader.attributes if found.get("class") == "scroll" or found.get("role") == "img"]
+    assert len(scrolling) == reader.tags.count("table") + reader.tags.count("svg")
+    assert all(found.get("tabindex") == "0" and found.get("aria-label") for found in scrolling)
+    assert reader.tags.count("main") == 1
 
 
 def test_names_are_escaped_in_text_and_in_figures(html: str) -> None:

@@ -66,6 +66,8 @@ def test_the_page_says_what_was_found(study: dict[str, Any], tmp_path: Path) -> 
         "Next",
     ]
     assert reader.tags.count("svg") == 3
+    assert reader.tags.count("main") == 1
+    assert html.count('tabindex="0"') == reader.tags.count("table") + 3
     assert "<strong>0.3000</strong>, against 0.1000 as configured" in html
     assert "3 trials measured, 1 trials stopped, 1 trials failed" in html
     assert "8 to 64, by factors" in html
