@@ -159,7 +159,7 @@ def test_a_new_visitor_says_what_they_like(page: Any) -> None:
 
 
 def test_somebody_can_be_invented(page: Any) -> None:
-    page.get_by_text("Or invent somebody").click()
+    page.get_by_text("Invent somebody").click()
     page.get_by_label("Their id").fill("ann")
     page.get_by_label("What they looked at").fill("A, nothing,,")
     with page.expect_request("**/v1/home") as asked:
@@ -192,6 +192,8 @@ def test_what_was_found_comes_into_view(page: Any, width: int) -> None:
 
 def test_a_narrow_screen_and_a_keyboard_are_enough(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
+    page.get_by_text("Invent somebody").press("Enter")
+    page.get_by_label("What they looked at").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.locator("#home button").first.focus()
     page.keyboard.press("Enter")
