@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from recsys_lab.terminal import console
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -31,22 +33,21 @@ def counted(total: int, label: str) -> Iterator[Callable[[int], None]]:
 
 
 def _bar() -> Progress:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    screen = console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
 
 
 @contextmanager
 def status(label: str) -> Iterator[Callable[[str], None]]:
     """Work of unknown length under a spinner; call what it yields to name the current step."""
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    screen = console(stderr=True)
+    if not screen.is_terminal:
         yield lambda _: None
         return
-    with console.status(label) as spinner:
-        yield lambda step: spinner.update(f"{label}: {step}")
+    with screen.status(Text(label)) as spinner:
+        yield lambda step: spinner.update(Text(f"{label}: {step}"))

@@ -24,14 +24,15 @@ def configured(overrides: list[str] | None, conf_dir: Path | None) -> Config:
     return compose(overrides or [], conf_dir=conf_dir)
 
 
-def console() -> Any:
+def console(**where: Any) -> Any:
+    """A console that shows every text as it is: what others wrote, titles and names, is neither markup nor emoji."""
     from rich.console import Console
 
-    return Console()
+    return Console(markup=False, emoji=False, highlight=False, **where)
 
 
 def say(what: Any) -> None:
-    console().print(what, highlight=False)
+    console().print(what)
 
 
 def say_json(what: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.main_job import SMALL, Type, bundle_of
-from tests.serving_min.handmade import write_bundle
+from tests.serving_min.handmade import items_table, write_bundle
 
 
 def test_recommend_prints_titles(in_job, typed):
@@ -24,6 +24,16 @@ def test_recommend_prints_titles(in_job, typed):
     assert answer["unknown_items"] == ["no-such"]
     code, out, _ = typed("recommend", bundle_of(in_job), "--history", ",".join(ids), "-k", "3")
     assert answer["items"][0]["id"] in out
+
+
+def test_recommend_prints_what_others_wrote_as_it_is(tmp_path: Path, typed: Type) -> None:
+    titles = ["[/b] Apple", "[red]Ball", ":smile: [link]", "Duck", "Egg", "Fig"]
+    table = items_table().set_column(1, "title", [titles])
+    bundle = write_bundle(tmp_path / "bundle", "neighbours", table=table)
+    code, out, err = typed("recommend", str(bundle), "--history", "D,[/]", "-k", "5")
+    assert code == 0, err
+    assert all(title in out for title in titles[:3])
+    assert "unknown items, ignored: [/]" in out
 
 
 def test_a_batch_has_a_list_for_every_user(in_job, typed):

@@ -143,6 +143,7 @@ def render(description: Description, console: Console) -> None:
     """Print the page."""
     from rich.columns import Columns
     from rich.table import Table
+    from rich.text import Text
 
     def table(title: str, *headers: str) -> Table:
         made = Table(title=title, title_justify="left", title_style="bold", show_edge=False, header_style="dim")
@@ -150,9 +151,9 @@ def render(description: Description, console: Console) -> None:
             made.add_column(header, justify="right" if position else "left", overflow="fold")
         return made
 
-    console.print(f"[bold]{description.name}[/bold] {description.fingerprint[:12]}", highlight=False)
+    console.print(Text.assemble((description.name, "bold"), f" {description.fingerprint[:12]}"))
     if description.days is not None:
-        console.print(f"{description.first} to {description.last}: {description.days:,.1f} days", highlight=False)
+        console.print(f"{description.first} to {description.last}: {description.days:,.1f} days")
 
     counts = table("Counts", "", "")
     for name, count in description.counts.items():
@@ -187,4 +188,4 @@ def render(description: Description, console: Console) -> None:
             dropped.add_row(name, f"{drop['rows']:,}", drop["why"])
         console.print(dropped)
     for warning in description.warnings:
-        console.print(f"[yellow]![/yellow] {warning}", highlight=False)
+        console.print(Text.assemble(("!", "yellow"), f" {warning}"))

@@ -84,9 +84,9 @@ def render(board: Board, console: Console) -> None:
             f"{entry['fit_seconds']:.1f}",
             style={"leader": "bold", "tie": "", "behind": "dim"}[verdict],
         )
-    console.print(table, highlight=False)
+    console.print(table)
     for line in _remarks(board):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _title(board: Board) -> str:

@@ -59,11 +59,11 @@ def render(study: Study, console: Console) -> None:
         settings = ", ".join(f"{name} {sized(value)}" for name, value in tried["settings"].items())
         number = " ".join([str(tried["number"]), *remarks])
         table.add_row(number, *(f"{value:.4f}" for value in tried["values"]), settings)
-    console.print(table, highlight=False)
+    console.print(table)
     if not before:
-        console.print("the configured settings lie outside the space that is tried", highlight=False)
+        console.print("the configured settings lie outside the space that is tried")
     for line in ["next:", *study["next_steps"]]:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _title(study: Study) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from recsys_lab.data.describe import Stage, describe, render
+from recsys_lab.terminal import console
 from tests.data.literal import prepared
 
 DAY = 86_400
@@ -82,17 +83,26 @@ def test_dropped_rows_say_why(description) -> None:
 def test_the_page_is_json_and_fits_a_screen(description) -> None:
     assert json.loads(json.dumps(description.to_dict()))["counts"]["events"] == 8
     page = io.StringIO()
-    render(description, Console(file=page, width=110))
+    render(description, console(file=page, width=110))
     lines = page.getvalue().splitlines()
     assert len(lines) < 50
     assert any("purchase" in line and "50.0%" in line for line in lines)
+
+
+def test_names_are_no_markup(make_dataset) -> None:
+    page = io.StringIO()
+    described = describe(make_dataset([("u", 0, "[/]"), ("u", 0, "[red]"), ("u", 9, "[red]")], kinds=["[b]"] * 3))
+    render(replace(described, name="[/x]"), console(file=page, width=110))
+    assert page.getvalue().startswith("[/x] literal")
+    assert "[b]" in page.getvalue()
+    assert "on one item, '[red]'" in page.getvalue()
 
 
 def test_data_without_a_clock_have_no_dates(make_dataset) -> None:
     described = describe(make_dataset([("u", 0, "A"), ("u", 1, "B")], order_only=True))
     assert (described.first, described.days, described.cold) == (None, None, {})
     assert any("only leave-one-out" in warning for warning in described.warnings)
-    render(described, Console(file=io.StringIO()))
+    render(described, console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from recsys_lab.report.leaderboard import label, other_metrics, render, verdicts
+from recsys_lab.terminal import console
 from tests.report import made_up
 
 
@@ -15,7 +15,7 @@ def board() -> dict[str, Any]:
 
 def on_terminal(board: dict[str, Any], width: int = 80) -> str:
     screen = io.StringIO()
-    render(board, Console(file=screen, width=width))
+    render(board, console(file=screen, width=width))
     return screen.getvalue()
 
 
@@ -37,9 +37,9 @@ def test_best_first_with_ties_marked(board: dict[str, Any]) -> None:
 
 
 def test_remarks_tell_what_a_reader_must_know(board: dict[str, Any]) -> None:
-    failed = [{"model": "content", "error": "content: the catalogue has no text"}]
+    failed = [{"model": "content", "error": "content: the catalogue has no text [/]"}]
     text = on_terminal(board | {"failed": failed, "split": board["split"] | {"leaks": True}})
-    assert "failed: content: content: the catalogue has no text" in text
+    assert "failed: content: content: the catalogue has no text [/]" in text
     assert "looks into the future" in text
     assert "audit, data: whole-log-filters" in text
     assert "300 queries, split time, seen items excluded" in text

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from recsys_lab.report import study_plots
 from recsys_lab.report.study import render, write_study
+from recsys_lab.terminal import console
 from tests.report.test_page import Reader
 
 
@@ -112,8 +112,8 @@ def test_importances_are_ordered_by_their_sum(study: dict[str, Any]) -> None:
 
 def test_the_terminal_shows_front_and_configured(study: dict[str, Any]) -> None:
     text = io.StringIO()
-    render(study, Console(file=text, width=160))
+    render(study | {"name": "[/]-sasrec"}, console(file=text, width=160))
     said = text.getvalue()
-    assert "3 measured, 1 stopped, 1 failed" in said
+    assert "[/]-sasrec: 3 measured, 1 stopped, 1 failed" in said
     for words in ("1 best", "0 as configured", "width 32", "rate null", "recsys-lab train 'experiment=[a,best]'"):
         assert words in said
