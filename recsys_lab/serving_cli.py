@@ -95,12 +95,14 @@ def batch(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder, or a registry's.")],
     out: Annotated[Path, typer.Option(help="A folder of its own; asked for again, the job goes on.")],
     overrides: Overrides = None,
-    users: Annotated[Path | None, typer.Option(help="A .parquet or .jsonl file, or a folder [all prepared].")] = None,
+    users: Annotated[
+        Path | None, typer.Option(help="A .parquet or .jsonl file, or a folder (default: all prepared).")
+    ] = None,
     surface: Annotated[str, typer.Option(help="Which surface makes the lists.")] = "email",
     k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
     sent: Annotated[list[Path] | None, typer.Option(help="An earlier job's folder.")] = None,
     not_again_days: Annotated[float, typer.Option(help="Leave out what --sent sent so recently.")] = 0,
-    now: Annotated[int | None, typer.Option(help="Epoch seconds [when the job was begun].")] = None,
+    now: Annotated[int | None, typer.Option(help="Epoch seconds (default: when the job was begun).")] = None,
     shard: Annotated[int, typer.Option(help="Users in one part.")] = 50_000,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     conf_dir: ConfDir = None,

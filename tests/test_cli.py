@@ -6,9 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from recsys_lab import cli
 from serving_min.sinks.segments import Segments
@@ -230,6 +234,25 @@ def test_help_is_instant_and_imports_nothing_heavy():
     assert float(seconds) < 2  # a guard against heavy imports, not a benchmark
     for command in ("train", "compare", "report", "export", "serve", "recommend", "data"):
         assert command in done.stdout
+
+
+def commands(group: TyperGroup, *before: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        yield (*before, name), command
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *before, name)
+
+
+ALL = dict(commands(get_group(cli.app)))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_help_says_all_that_is_written(typed, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "300")
+    code, out, _ = typed(*words, "--help")
+    assert code == 0
+    for written in [ALL[words].help, *(getattr(parameter, "help", None) for parameter in ALL[words].params)]:
+        assert (written or "") in out
 
 
 def test_importing_the_package_imports_no_torch():
