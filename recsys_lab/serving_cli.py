@@ -19,10 +19,12 @@ RegistryFolder = Annotated[Path | None, typer.Option(help="The folder with relea
 
 def serve(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one (default: 8000).")] = None,
     dev: Annotated[bool, typer.Option("--dev", help="A small storefront at / to look at.")] = False,
-    settings: Annotated[Path | None, typer.Option(help="A TOML file: see serving_min/README.md.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="A TOML file: see serving_min/README.md; options go before it.")
+    ] = None,
 ) -> None:
     """Serve a bundle over HTTP, as `python -m serving_min` does, which has more options."""
     from serving_min.server import serve as run_server

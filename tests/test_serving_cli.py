@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from serving_min.settings import Settings
 from tests.main_job import SMALL, Type, bundle_of
 from tests.serving_min.handmade import items_table, write_bundle
 
@@ -64,6 +65,21 @@ def test_a_batch_for_users_of_other_data(in_job, tmp_path, typed, caplog):
     assert "data: csv has none of the items of " in err
     assert "data=csv data.path=log.csv" in err
     assert not (tmp_path / "other").exists()
+
+
+def test_serve_follows_the_file_and_options_go_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type
+) -> None:
+    told: list[Settings] = []
+    monkeypatch.setattr("serving_min.server.serve", lambda _, settings: told.append(settings))
+    written = tmp_path / "serving.toml"
+    written.write_text('host = "127.0.0.2"\nport = 9100\n')
+    for words in ([], ["--settings", str(written)], ["--settings", str(written), "--port", "0"]):
+        assert typed("serve", "bundle", *words)[0] == 0
+    assert [(one.host, one.port) for one in told] == [("127.0.0.1", 8000), ("127.0.0.2", 9100), ("127.0.0.2", 0)]
+    said = typed("serve", "--help")[1]
+    assert f"(default: {Settings().host})" in said
+    assert f"(default: {Settings().port})" in said
 
 
 def test_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type) -> None:
