@@ -272,12 +272,15 @@ def export(
     """The run's model as a verified bundle under ``paths.bundles``; the folder's path. What was done to the run's lists
     is done to those of the surface ``recommend``, too.
 
-    Raises ParityError, and writes nothing, when the bundle's answers differ from the model's.
+    Raises ParityError, and writes nothing, when the bundle's answers differ from the model's, and ConfigError for a
+    surface that asks what no bundle has.
     """
     from recsys_lab.export.bundle import write_bundle
-    from recsys_lab.export.companions import fit_companions
+    from recsys_lab.export.companions import companion_names, fit_companions
+    from recsys_lab.export.surfaces import check_sources
     from recsys_lab.models.base import Recommender
 
+    check_sources(config["export"]["surfaces"] or {}, companion_names(config))
     trained = Config({"rerank": AS_THEY_ARE, **run.config}, tuple(run.overrides))
     if dataset is None or split is None:
         dataset, split = _same_question(trained, run.fingerprints)

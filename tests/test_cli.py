@@ -150,6 +150,11 @@ def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
         (["train", *SMALL, "tracker.name=foo"], "tracker.name: 'foo' is unknown"),
         (["train", *SMALL, "experiment=no_such"], "experiment/no_such"),
         (["export", "best", "export.target_recall=abc"], "export.target_recall: 'abc' does not fit"),
+        (
+            ["export", "best", "export.surfaces.home={retrievers: [{source: nope}]}"],
+            "surfaces.home: 'nope' is no source",
+        ),
+        (["export", "best", "export.surfaces.home=3"], "surfaces.home: Expected `object`, got `int`"),
         (["eval", ""], "no run ''"),
         (["report", "--out", "."], "out: . is a folder; give the page's file name, report.html"),
         (["train", "--frehs"], "No such option: --frehs; --help"),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from recsys_lab.config import Config, compose
 from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import Recommender
-
-if TYPE_CHECKING:
-    from recsys_lab.config import Config
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +29,13 @@ def fit_companions(config: Config, fold: Fold) -> dict[str, Recommender]:
         except ModelError as error:
             LOG.warning("companion %s is left out: %s", name, error)
     return fitted
+
+
+def companion_names(config: Config) -> list[str]:
+    """The companions that there are, and those that an override took away: what asks them goes without."""
+    others = [said for said in config.overrides if not said.lstrip("+~").startswith("export.companions")]
+    whole = compose(others, conf_dir=config.conf_dir)
+    return list(dict.fromkeys(name for one in (config, whole) for name in one["export"]["companions"] or {}))
 
 
 def _read(name: str, settings: Any) -> tuple[str, list[str]]:

@@ -10,8 +10,8 @@ import pytest
 from recsys_lab.config import compose
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.errors import ConfigError
-from recsys_lab.export.companions import fit_companions
-from recsys_lab.export.surfaces import read_surfaces
+from recsys_lab.export.companions import companion_names, fit_companions
+from recsys_lab.export.surfaces import check_sources, read_surfaces
 from tests.export.planted import planted_fold
 
 BARE = Catalogue.of_ids(["A", "B"])
@@ -47,13 +47,41 @@ def test_the_default_list_to_buy_again_is_of_purchases() -> None:
         ({"Home Page": {"retrievers": []}}, "'Home Page' is no name for a route"),
         ({"events": {"retrievers": []}}, "no surface can be called 'events', /v1/events is another route"),
         ({"home": {"retrievers": [], "fallback": ["luck"]}}, "Invalid enum value 'luck'"),
-        ({"home": {"retriever": []}}, "unknown field `retriever`"),
+        ({"home": {"retriever": []}}, "export.surfaces.home: Object contains unknown field `retriever`"),
+        ({"home": 3}, "export.surfaces.home: Expected `object`, got `int`"),
+        ({3: {"retrievers": []}}, "'3' is no name for a route"),
+        (3, "export.surfaces: 3 names none; write {home: "),
     ],
 )
-def test_what_is_no_surface(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=r"export\.surfaces: ") as raised:
+def test_what_is_no_surface(settings: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=r"export\.surfaces") as raised:
         read_surfaces(settings, [], BARE)
     assert says in str(raised.value)
+
+
+def test_a_surface_with_nothing_left_shows_its_fallback(caplog: pytest.LogCaptureFixture) -> None:
+    surfaces = read_surfaces({"cart": {"retrievers": [{"source": "pairs"}]}, "top": {"retrievers": []}}, [], BARE)
+    assert surfaces["cart"].retrievers == ()
+    assert "surface cart has no retriever left and shows its fallback alone" in caplog.text
+    assert "surface top" not in caplog.text
+
+
+def test_a_source_that_no_bundle_has() -> None:
+    every = ("model", "similar", "given", "popular", "segment", "trending")
+    check_sources({"home": {"retrievers": [{"source": source} for source in every]}}, ["trending"])
+    with pytest.raises(ConfigError, match=r"export\.surfaces\.home: 'nope' is no source; .* segment, trending$"):
+        check_sources({"home": {"retrievers": [{"source": "model"}, {"source": "nope"}]}}, ["trending"])
+
+
+@pytest.mark.parametrize("taken", ["export.companions=null", "~export.companions.trending"])
+def test_surfaces_may_ask_companions_that_were_taken_away(taken: str) -> None:
+    config = compose([taken, "+export.surfaces.late={retrievers: [{source: trending}]}"])
+    check_sources(config["export"]["surfaces"], companion_names(config))
+
+
+def test_surfaces_may_ask_companions_of_one_s_own() -> None:
+    late = "+export.companions.late={model: popular, half_life_days: 2.0}"
+    assert companion_names(compose([late])) == ["bought_together", "also_viewed", "buy_again", "trending", "late"]
 
 
 def test_companions_are_fitted_with_their_own_settings() -> None:
