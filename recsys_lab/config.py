@@ -117,6 +117,7 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from recsys_lab.misspelled import check_names, no_such_setting
     from recsys_lab.settings import check_root
 
     if conf_dir is not None and not conf_dir.is_dir():
@@ -134,9 +135,14 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
         tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         said = " ".join(str(error).split())
+        for override in overrides:
+            if said.startswith(f"Could not override '{override.partition('=')[0]}'."):
+                others = compose([other for other in overrides if other != override], conf_dir=conf_dir)
+                raise ConfigError(no_such_setting(override, others.tree)) from error
         raise ConfigError(said.partition(" Config search path:")[0]) from error
     assert isinstance(tree, dict)
     named = {str(key): value for key, value in tree.items()}
+    check_names(named, choices)
     check_root(named)
     model = _merged(_with_members(named, overrides), _params(named, choices["model"], named["model"], overrides))
     return Config({**named, "model": model}, tuple(overrides), conf_dir, choices)

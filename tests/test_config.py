@@ -65,8 +65,21 @@ def test_every_group_and_key_says_what_it_is():
     ("overrides", "message"),
     [
         (["model=nothing"], "nothing"),
-        (["sede=3"], "sede"),
-        (["model.regularisation=3", "model=ease"], "regularisation"),
+        (["sede=3"], r"sede: no such setting; did you mean seed\?$"),
+        (["+sede=3"], r"sede: no such setting; did you mean seed\?$"),
+        (["modl=ease"], r"modl: no such setting; did you mean model\?$"),
+        (["foo.bar=1"], "foo: no such setting; there are allowed_targets, data, "),
+        (["model.regularisation=3", "model=ease"], r"did you mean model.regularization\?$"),
+        (
+            ["model.width=3", "model=ease"],
+            "model.width: no such setting; there are counts, max_memory_gb, regularization$",
+        ),
+        (["rerank.mix=.3"], "rerank.mix: no such setting; there are none"),
+        (["params.ease.regularization=3"], r"params.ease: no such setting; \+params.ease.regularization=3 adds it"),
+        (
+            ["export.surfaces.hom.seen=keep"],
+            r"did you mean export.surfaces.home\? \+export.surfaces.hom.seen=keep adds",
+        ),
         (["seed"], "seed"),
     ],
 )
@@ -107,6 +120,12 @@ def test_own_configurations_add_to_the_groups(tmp_path):
     assert compose(["experiment=mine"], conf_dir=tmp_path)["seed"] == 99
     with pytest.raises(ConfigError, match="no folder"):
         compose([], conf_dir=tmp_path / "missing")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "mine.yaml").write_text("country: DE\n")
+    assert compose(["+shop=mine"], conf_dir=tmp_path)["shop"] == {"country": "DE"}
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nsede: 99\n")
+    with pytest.raises(ConfigError, match="sede: no such setting"):
+        compose(["experiment=mine"], conf_dir=tmp_path)
 
 
 def test_the_fingerprint_covers_what_it_names():
