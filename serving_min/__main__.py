@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from pathlib import Path
 
+from serving_min.command_line import Parser
 from serving_min.errors import ServingError
 from serving_min.settings import Settings
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m serving_min", description="Answer requests from a bundle.")
+    parser = Parser("serving_min", "Answer requests from a bundle.")
     parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote, or a registry's")
     parser.add_argument("--host", help=f"address to listen on (default {Settings().host})")
     parser.add_argument("--port", type=int, help=f"0 takes a free one (default {Settings().port})")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from serving_min.batch.job import SHARD, plan, run
+from serving_min.command_line import Parser
 from serving_min.errors import ServingError
 from serving_min.messages import DEFAULT_K
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m serving_min.batch", description="A list for each user.")
+    parser = Parser("serving_min.batch", "A list for each user.")
     parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote, or a registry's")
     parser.add_argument("--users", type=Path, required=True, help="a .parquet or .jsonl file, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="a folder of its own; the same again goes on")
