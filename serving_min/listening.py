@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import suppress
 
@@ -14,7 +13,8 @@ def listen(host: str, port: int, *, options: str = "--port or --host") -> socket
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        said = str(getattr(error, "strerror", None) or error)
+        why = said.partition(" (while")[0]  # attempting to bind on an address, which is named here
         raise StartError(f"cannot listen on {host} port {port}: {why}; choose another {options}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +66,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         except OSError as error:
             raise StartError(f"settings: {path}: {error.strerror or error}") from error
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-            raise StartError(f"settings: {path or 'options'}: {error}") from error
+            raise StartError(f"settings: {_option(str(error), options) or path or 'options'}: {error}") from error
+
+
+def _option(said: str, options: Mapping[str, Any]) -> str | None:
+    """The number among the ``options`` that an error speaks of, as it was typed."""
+    found = re.search(r"at `\$\.([\w.]+)`", said)
+    if found is None:
+        return None
+    value: Any = options
+    for name in found[1].split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return f"--{found[1].replace('.', '-')} {value}" if isinstance(value, int) else None
 
 
 def _replaced(written: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,10 @@ import pytest
 
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
+from serving_min.errors import StartError
+from serving_min.listening import listen
 from serving_min.messages import Golden
+from serving_min.settings import Settings
 from serving_min.sinks.segments import finished
 from tests.serving_min.handmade import write_bundle
 from tests.serving_min.process import ROOT, command, running
@@ -168,7 +171,28 @@ def test_a_port_in_use_is_one_line_and_exit_2(bundles: dict[str, Path]) -> None:
     assert done.returncode == 2
     says = f"serving_min: cannot listen on 127.0.0.1 port {port}: Address already in use; choose another"
     assert done.stderr == f"{says} --port or --host\n"
-    assert "Expected `int` <= 65535 - at `$.port`" in start(bundles["static"], "--port", "70000").stderr
+
+
+def test_a_host_that_is_none_is_told_in_words() -> None:
+    with pytest.raises(StartError, match=r"^cannot listen on ::nowhere port 0: [^(]+; choose another") as raised:
+        listen("::nowhere", 0)
+    assert "Unknown error" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("--port", "70000", "<= 65535"), ("--admin-port", "-1", ">= 0"), ("--workers", "0", ">= 1")],
+)
+def test_an_option_that_cannot_be_is_named(bundles: dict[str, Path], option: str, value: str, says: str) -> None:
+    done = start(bundles["static"], option, value)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"serving_min: settings: {option} {value}: Expected `int` {says}")
+
+
+def test_what_the_file_says_wrongly_is_not_blamed_on_options(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("port = 70000\nworkers = 2\n")
+    with pytest.raises(StartError, match=r"^settings: .*s\.toml: Expected `int` <= 65535"):
+        Settings.read(tmp_path / "s.toml", workers=0, port=None)
 
 
 def test_the_server_imports_neither_the_lab_nor_torch(bundles: dict[str, Path]) -> None:
