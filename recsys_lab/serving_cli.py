@@ -51,7 +51,10 @@ def rollback(registry: RegistryFolder = None, as_json: Json = False) -> None:
 
 def releases(registry: RegistryFolder = None, as_json: Json = False) -> None:
     """List what was promoted and rolled back, newest first."""
-    found = _registry(registry).history()[::-1]
+    chosen = _registry(registry)
+    if registry is not None:
+        chosen.must_exist()
+    found = chosen.history()[::-1]
     if as_json:
         return say_json([_fields(release) for release in found])
     if not found:

@@ -50,6 +50,11 @@ class Registry:
         """Whether the folder is a registry."""
         return (Path(folder) / HISTORY_FILE).is_file()
 
+    def must_exist(self) -> None:
+        """Raises ReleaseError when there is no such folder."""
+        if not self.folder.is_dir():
+            raise ReleaseError(f"{self.folder}: no such folder; `recsys-lab promote BUNDLE` makes a registry")
+
     def history(self) -> list[Release]:
         """Oldest first. Raises ReleaseError when the file is damaged."""
         try:
@@ -118,8 +123,7 @@ class Registry:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        if not self.folder.is_dir():
-            raise ReleaseError(f"{self.folder}: no such folder; `recsys-lab promote BUNDLE` makes a registry")
+        self.must_exist()
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)

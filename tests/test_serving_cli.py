@@ -114,6 +114,7 @@ def test_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Type) 
         (["batch", "bundle", "--users", "u", "--out", "o", "--conf-dir", "c"], "leave out --users or --conf-dir c"),
         (["promote", "no-such-bundle"], "no manifest.json here"),
         (["rollback"], "no such folder; `recsys-lab promote BUNDLE` makes a registry"),
+        (["releases", "--registry", "nowhere"], "nowhere: no such folder; `recsys-lab promote BUNDLE` makes"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
