@@ -8,10 +8,22 @@ from pathlib import Path
 
 from serving_min.command_line import Parser
 from serving_min.errors import ServingError
-from serving_min.settings import Settings
 
 
 def main() -> int:
+    try:
+        _serve()
+    except ServingError as error:
+        sys.stderr.write(f"serving_min: {error}\n")
+        return 2
+    except KeyboardInterrupt:  # while it imports, too
+        pass
+    return 0
+
+
+def _serve() -> None:
+    from serving_min.settings import Settings
+
     parser = Parser("serving_min", "Answer requests from a bundle.")
     parser.add_argument("bundle", type=Path, help="the folder that `recsys-lab export` wrote, or a registry's")
     parser.add_argument("--host", help=f"address to listen on (default {Settings().host})")
@@ -31,26 +43,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until a server hears it
     from serving_min.server import serve
 
-    try:
-        sections = {
-            "state": {"redis": given.redis},
-            "log": {"folder": given.log, "kafka": given.kafka},
-            "admin": {"port": given.admin_port},
-        }
-        options = {
-            "host": given.host,
-            "port": given.port,
-            "workers": given.workers,
-            "otlp": given.otlp,
-            "dev": given.dev,
-        }
-        serve(given.bundle, Settings.read(given.settings, **options, **sections))
-    except ServingError as error:
-        sys.stderr.write(f"serving_min: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        pass
-    return 0
+    sections = {
+        "state": {"redis": given.redis},
+        "log": {"folder": given.log, "kafka": given.kafka},
+        "admin": {"port": given.admin_port},
+    }
+    options = {
+        "host": given.host,
+        "port": given.port,
+        "workers": given.workers,
+        "otlp": given.otlp,
+        "dev": given.dev,
+    }
+    serve(given.bundle, Settings.read(given.settings, **options, **sections))
 
 
 if __name__ == "__main__":

@@ -32,3 +32,18 @@ def test_help_names_the_module() -> None:
         [sys.executable, "-m", "serving_min", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("usage: python -m serving_min [-h]")
+
+
+@pytest.mark.parametrize("module", ["serving_min.settings", "serving_min.server"])
+def test_ctrl_c_while_it_imports_is_no_traceback(module: str) -> None:
+    program = (
+        "import runpy, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "sys.argv = ['serving_min', 'bundle']\n"
+        "runpy.run_module('serving_min', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
