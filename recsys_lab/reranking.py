@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_lab.errors import ConfigError
+from recsys_lab.settings import in_words
 from serving_min.bounds import Bounds
 from serving_min.queries import Queries
 from serving_min.rerank import NOTHING, TopK
@@ -158,7 +159,7 @@ def _built(rules: Mapping[str, Any], settings: str = "rerank") -> Reranking:
     try:
         return Reranking(msgspec.convert(rules, Rules))
     except msgspec.ValidationError as error:
-        said, _, where = str(error).partition(" - at `$")
+        said, _, where = in_words(error).partition(" - at `$")
         if settings == "rerank":
             where = "." + where.rpartition(".")[2]  # the short forms leave out what a setting is part of
         raise ConfigError(f"{settings}{where.rstrip('`')}: {said[0].lower()}{said[1:]}") from error

@@ -72,6 +72,11 @@ def check_arguments(target: Any, settings: Mapping[str, Any], key: str) -> None:
             _check(f"{key}.{name}", settings[name], hint)
 
 
+def in_words(error: msgspec.ValidationError) -> str:
+    """What is wrong, and where; of a date also how one is written."""
+    return str(error).replace("Invalid RFC3339 encoded date", "Expected a date, YYYY-MM-DD")
+
+
 def _check(name: str, value: Any, kind: Any) -> None:
     try:
         msgspec.convert(value, kind)

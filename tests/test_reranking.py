@@ -129,6 +129,10 @@ def test_rules_that_do_not_fit_the_catalogue_are_refused(model: Popular) -> None
         (["rerank=capped", "rerank.category=0"], "rerank.category: expected `int` >= 1"),
         (["rerank=rules", "+rerank.rules.caps.category=0"], "rerank.rules.caps.category: expected `int` >= 1"),
         (["rerank=rules", "+rerank.rules.sort=true"], "rerank.rules: object contains unknown field `sort`"),
+        (
+            ["rerank=rules", "+rerank.rules.boosts=[{brand: own, from: soon}]"],
+            r"rerank.rules.boosts\[0\].from: expected a date, YYYY-MM-DD$",
+        ),
         (["rerank=mmr", "rerank.mix=much"], "rerank.mix: 'much' does not fit"),
     ],
 )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.errors import ConfigError
+from recsys_lab.settings import in_words
 from serving_min.surfaces import BUILT_IN, PLAIN_NAME, SEGMENT, TAKEN, Surface, with_sources
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def _configured(settings: Any) -> dict[str, Surface]:
         try:
             surfaces[str(name)] = msgspec.convert(written, Surface)
         except msgspec.ValidationError as error:
-            raise ConfigError(f"export.surfaces.{name}: {error}") from error
+            raise ConfigError(f"export.surfaces.{name}: {in_words(error)}") from error
     return surfaces
 
 

@@ -49,6 +49,10 @@ def test_the_default_list_to_buy_again_is_of_purchases() -> None:
         ({"home": {"retrievers": [], "fallback": ["luck"]}}, "Invalid enum value 'luck'"),
         ({"home": {"retriever": []}}, "export.surfaces.home: Object contains unknown field `retriever`"),
         ({"home": 3}, "export.surfaces.home: Expected `object`, got `int`"),
+        (
+            {"home": {"retrievers": [], "rules": {"pins": [{"item": "A", "position": 1, "until": "12/24"}]}}},
+            "export.surfaces.home: Expected a date, YYYY-MM-DD - at `$.rules.pins[0].until`",
+        ),
         ({3: {"retrievers": []}}, "'3' is no name for a route"),
         (3, "export.surfaces: 3 names none; write {home: "),
     ],
