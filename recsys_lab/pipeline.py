@@ -106,8 +106,7 @@ def train(
     ``audited`` is what ``check`` said of this split, if it was asked already.
     """
     longest = max(_cutoffs(config))
-    dataset = prepare(config) if dataset is None else dataset
-    split = make_split(config, dataset) if split is None else split
+    dataset, split = _question(config, dataset, split)
     audited = check(dataset, split) if audited is None else audited
     root, fingerprint = config.path("runs"), run_fingerprint(config, split)
     unfinished = runs.unfinished_folder(root, fingerprint)
@@ -179,8 +178,7 @@ def compare(
 
         for name in models:
             configured_space(configs[name])
-    dataset = prepare(config) if dataset is None else dataset
-    split = make_split(config, dataset) if split is None else split
+    dataset, split = _question(config, dataset, split)
     audited = check(dataset, split)
     finished: list[Run] = []
     failed: list[dict[str, str]] = []
@@ -217,8 +215,7 @@ def tune(config: Config, dataset: Dataset | None = None, split: Split | None = N
     from recsys_lab.report.study import write_study
     from recsys_lab.tuning.search import search
 
-    dataset = prepare(config) if dataset is None else dataset
-    split = make_split(config, dataset) if split is None else split
+    dataset, split = _question(config, dataset, split)
     outcome = search(config, dataset, split)
     write_study(outcome.to_dict(), config.path("studies") / outcome.name / "report.html")
     if config["tracker"]["name"] != "none":
@@ -365,9 +362,16 @@ def _list(value: Any, argument: str) -> list[Any]:
     return value
 
 
+def _question(config: Config, dataset: Dataset | None = None, split: Split | None = None) -> tuple[Dataset, Split]:
+    """Those given, or else what ``config`` says. A split that cannot be is refused before the data are prepared."""
+    if split is None:
+        config.build("split")
+    dataset = prepare(config) if dataset is None else dataset
+    return dataset, make_split(config, dataset) if split is None else split
+
+
 def _same_question(config: Config, fingerprints: dict[str, str]) -> tuple[Dataset, Split]:
-    dataset = prepare(config)
-    split = make_split(config, dataset)
+    dataset, split = _question(config)
     for name, found in (("data", dataset.fingerprint), ("split", split.fingerprint)):
         if fingerprints[name] != found:
             raise RunError(

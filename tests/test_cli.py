@@ -171,6 +171,25 @@ def test_a_mistake_is_one_line_and_code_2(typed, words, message):
     assert re.search(message, err), err
 
 
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("split.cutoff=yesterday", "split.cutoff: 'yesterday' is no cutoff; write a date"),
+        ("split.window=long", "split.window: 'long' is no duration; write 28d"),
+        ("split.valid_window=0", "split.valid_window: 0 is no duration; write 28d"),
+    ],
+)
+def test_a_wrong_split_is_refused_before_the_data_are_prepared(
+    typed, monkeypatch, tmp_path, command, override, message
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = typed(command, *SMALL, "model=ease", override)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_of_one_s_own(in_job, typed, monkeypatch, tmp_path):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "rare.yaml").write_text("_target_: own_models.Rare\nhalf_life_days: 3.0\n")

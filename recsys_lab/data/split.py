@@ -127,6 +127,10 @@ class TimeSplit(Splitter):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("targets", self.targets, ("window", "next", "successive"))
+        moment(self.cutoff, np.zeros(1, np.int64), argument="split.cutoff")  # how it is written, in no log yet
+        for name, length in (("window", self.window), ("valid_window", self.valid_window)):
+            if length is not None:
+                duration(length, argument=f"split.{name}")
 
     def folds(self, dataset: Dataset) -> tuple[Fold | None, Fold]:
         if dataset.order_only:
