@@ -90,6 +90,12 @@ def test_the_bodies_of_the_examples() -> None:
         msgspec.json.decode(body, type=BODIES.get(path, Request))
 
 
+def test_the_ports_of_the_examples() -> None:
+    """Where the examples ask, a server of these pages listens."""
+    for port, route in re.findall(r"localhost:(\d+)/(\w+)", PAGE):
+        assert f"--admin-port {port}" in PAGE if route == "admin" else int(port) == Settings().port
+
+
 def test_the_answer() -> None:
     shown = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert shown is not None
