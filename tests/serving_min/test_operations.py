@@ -24,6 +24,7 @@ from serving_min.drift import Reference, Spread
 from serving_min.engine import Engine
 from serving_min.erasure import Erasure
 from serving_min.errors import BundleError, StartError
+from serving_min.fleet.settings import FleetSettings
 from serving_min.keys import hashed
 from serving_min.manifest import read_manifest
 from serving_min.routes.admin import create_admin_app
@@ -294,7 +295,7 @@ def test_what_a_page_of_another_origin_sends_is_not_done(serve: Serve, headers: 
 
 def test_pages_of_other_origins_are_no_operators(engine: Callable[[str], Engine]) -> None:
     alone = create_admin_app(Shop(engine("static")))
-    for app in (alone, Forwarder([]).app(DoorSettings())):
+    for app in (alone, Forwarder([], Path(), FleetSettings()).app(DoorSettings())):
         headers = {**FOREIGN, "Content-Type": "text/plain"}
         assert TestClient(app).post("/admin/items", content='{"hide": ["A"]}', headers=headers).status_code == 403
 

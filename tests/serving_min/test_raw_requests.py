@@ -72,7 +72,7 @@ SHAPES: dict[str, tuple[list[bytes], list[int]]] = {
     "a return within a line": ([asked(LENGTH + b"X: a\rb\r\n")], [400]),
     "header without a name": ([asked(LENGTH + b": a\r\n")], [400]),
     "first asks whether to go on": ([asked(LENGTH + b"Expect: 100-continue\r\n", b""), BODY], [100, 200]),
-    "from a page": ([asked(LENGTH + b"Origin: https://elsewhere.example\r\n")], [200]),
+    "from a page": ([asked(LENGTH + b"Origin: https://elsewhere.example\r\n")], [403]),
     "upgraded": ([asked(LENGTH + UPGRADE), asked()], [200, 200]),
     "upgraded, body apart": ([asked(LENGTH + UPGRADE, b""), BODY + asked()], [200, 200]),
 }
