@@ -277,14 +277,15 @@ def export(
     from recsys_lab.export.surfaces import check_sources
     from recsys_lab.models.base import Recommender
 
-    check_sources(config["export"]["surfaces"] or {}, companion_names(config))
+    surfaces = config["export"].get("surfaces") or {}
+    check_sources(surfaces, companion_names(config))
     trained = Config({"rerank": AS_THEY_ARE, **run.config}, tuple(run.overrides))
     if dataset is None or split is None:
         dataset, split = _same_question(trained, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     settings, reranking = config["export"], trained.build("rerank")
     if not reranking.rules.idle:
-        settings = {**settings, "surfaces": {"recommend": reranking.surface(), **settings["surfaces"]}}
+        settings = {**settings, "surfaces": {"recommend": reranking.surface(), **surfaces}}
     created = clock()
     return write_bundle(
         model,

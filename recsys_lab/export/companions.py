@@ -21,7 +21,7 @@ def fit_companions(config: Config, fold: Fold) -> dict[str, Recommender]:
     for an entry that names no model.
     """
     fitted: dict[str, Recommender] = {}
-    for name, settings in (config["export"]["companions"] or {}).items():
+    for name, settings in _configured(config).items():
         label, overrides = _read(name, settings)
         model: Recommender = config.for_model(label).but(*overrides).build("model")
         try:
@@ -35,7 +35,13 @@ def companion_names(config: Config) -> list[str]:
     """The companions that there are, and those that an override took away: what asks them goes without."""
     others = [said for said in config.overrides if not said.lstrip("+~").startswith("export.companions")]
     whole = compose(others, conf_dir=config.conf_dir)
-    return list(dict.fromkeys(name for one in (config, whole) for name in one["export"]["companions"] or {}))
+    return list(dict.fromkeys(name for one in (config, whole) for name in _configured(one)))
+
+
+def _configured(config: Config) -> Mapping[str, Any]:
+    """None where an override took them all away, ``~export.companions`` or ``export.companions=null``."""
+    companions: Mapping[str, Any] = config["export"].get("companions") or {}
+    return companions
 
 
 def _read(name: str, settings: Any) -> tuple[str, list[str]]:

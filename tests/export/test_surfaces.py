@@ -77,7 +77,7 @@ def test_a_source_that_no_bundle_has() -> None:
         check_sources({"home": {"retrievers": [{"source": "model"}, {"source": "nope"}]}}, ["trending"])
 
 
-@pytest.mark.parametrize("taken", ["export.companions=null", "~export.companions.trending"])
+@pytest.mark.parametrize("taken", ["export.companions=null", "~export.companions", "~export.companions.trending"])
 def test_surfaces_may_ask_companions_that_were_taken_away(taken: str) -> None:
     config = compose([taken, "+export.surfaces.late={retrievers: [{source: trending}]}"])
     check_sources(config["export"]["surfaces"], companion_names(config))
@@ -92,6 +92,11 @@ def test_companions_are_fitted_with_their_own_settings() -> None:
     config = compose(["+export.companions.late={model: popular, half_life_days: 2.0}"])
     companions = fit_companions(config, planted_fold())
     assert companions["late"].params()["half_life_days"] == 2.0
+
+
+@pytest.mark.parametrize("taken", ["export.companions=null", "~export.companions"])
+def test_all_companions_may_be_taken_away(taken: str) -> None:
+    assert fit_companions(compose([taken]), planted_fold()) == {}
 
 
 def test_the_default_companions_are_models_that_exist() -> None:
