@@ -15,7 +15,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving_min.messages import Problem
-from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, new_request_id
+from serving_min.wire import REQUEST_ID, acceptable_id
 
 LONGEST_HEAD = 1 << 16  # bytes
 WHOLE = 30  # seconds within which a request has come
@@ -146,8 +146,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             return
         given = dict(self.headers).get(REQUEST_ID.lower().encode(), b"").decode("latin-1") if self._parsing else ""
-        request_id = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
-        self._write(status, JSON, msgspec.json.encode(Problem(why)), request_id, keep_alive=False)
+        self._write(status, JSON, msgspec.json.encode(Problem(why)), acceptable_id(given), keep_alive=False)
 
     def _write(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
         if self.transport.is_closing():

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+BAR = "|"  # between the categories of an item that has several
 WORD = re.compile(r"\b\w\w+\b")
 
 
@@ -89,7 +90,12 @@ def words_of(entry: Entry) -> list[str]:
 
 
 def categories_of(entry: Entry) -> list[str]:
-    return sorted({name.strip() for name in entry.category.split("|")} - {""})
+    return sorted({*categories_in(entry.category)} - {""})
+
+
+def categories_in(label: str) -> list[str]:
+    """Those that a shop's text for an item names, each once: "a|b" is a and b."""
+    return list(dict.fromkeys(part.strip() for part in label.split(BAR)))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from serving_min.content import categories_in
 from serving_min.errors import BundleError, RequestError
 from serving_min.item_codes import ItemCodes, check_slots, make_slots
 from serving_min.mapped import forget_pages, map_file
@@ -22,7 +23,6 @@ from serving_min.texts import Texts, UnmappedTexts, one_piece, valid
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
 NO_FILTERS = Filters()
 MOST_DESCRIBED = 100_000  # items whose description is kept at hand
-BAR = "|"  # between the categories of an item that has several
 ALWAYS = -(1 << 63)  # available since ever
 COLUMNS = {
     "item_id": pa.string(),
@@ -65,7 +65,7 @@ class Labels:
         """The codes of labels by what they name: "a|b" is a and b, and "a|b"."""
         codes: dict[str, list[int]] = {}
         for code, name in enumerate(self.names):
-            for part in {name, *map(str.strip, name.split(BAR))}:
+            for part in {name, *categories_in(name)}:
                 codes.setdefault(part, []).append(code)
         return codes
 

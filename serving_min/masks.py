@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.content import BAR
+
 if TYPE_CHECKING:
     from serving_min.items import Items, Labels
     from serving_min.messages import Filters
@@ -94,6 +96,6 @@ def _between(numbers: NDArray[np.float64], low: float | None, high: float | None
 
 def _sold_in(markets: Labels, name: str) -> Mask:
     """Items that are sold in several have them all in their label, with bars between."""
-    sold = np.array([*(name in listed.split("|") for listed in markets.names), True])  # the last is for code -1
+    sold = np.array([*(name in listed.split(BAR) for listed in markets.names), True])  # the last is for code -1
     mask: Mask = sold[markets.codes]
     return mask

@@ -20,10 +20,9 @@ from starlette.types import Scope
 
 from serving_min.connection import JSON, Connection
 from serving_min.heads import Head, head_of
-from serving_min.lately import Lately
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
-from serving_min.wire import ACCEPTABLE_ID, REQUEST_ID, asking, internal_error, new_request_id, problem_of
+from serving_min.wire import REQUEST_ID, acceptable_id, asking, internal_error, problem_of
 
 MOST = 1 << 16  # bytes of a body: uvicorn stops reading beyond that until somebody asks for more
 REFUSAL = msgspec.json.encode(Problem("too many requests are waiting already; try again in a second"))
@@ -92,9 +91,9 @@ class Quick(Connection):
 
     def _take(self, head: Head, data: bytes) -> None:
         gate, observation = self.shop.gate, self.shop.observation
-        request_id = head.request_id if ACCEPTABLE_ID.fullmatch(head.request_id) else new_request_id()
-        unseen, lately = gate is None and observation.access is None, self.shop.lately
-        if unseen and self.shop.busy and (lately is None or self._new(lately, head, data)):  # nobody needs a scope
+        request_id = acceptable_id(head.request_id)
+        unseen = gate is None and observation.access is None  # nobody needs a scope
+        if unseen and self._full(head, data):
             observation.refused(503)
             self._write(503, REFUSED, REFUSAL, request_id, keep_alive=not self._ending)
             return
@@ -108,10 +107,10 @@ class Quick(Connection):
         }
         self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
         refusal = None if gate is None else gate.refusal(scope)
-        if refusal is None and not (self.shop.busy and (lately is None or self._new(lately, head, data))):
+        if refusal is None and (unseen or not self._full(head, data)):
             self.shop.coming += 1
-            if lately is not None:
-                lately.take(turn.surface, turn.body)
+            if self.shop.lately is not None:
+                self.shop.lately.take(turn.surface, turn.body)
             task = self.loop.create_task(self._answer(turn))
             self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
             task.add_done_callback(self.tasks.discard)
@@ -123,10 +122,13 @@ class Quick(Connection):
             self._say(turn, refusal)
         asking.reset(before)
 
-    def _new(self, lately: Lately, head: Head, data: bytes) -> bool:
-        """Whether it would queue: what was asked lately does not, for its answer is kept, or being made."""
-        if self.shop.engine.bundle.surfaces[head.surface].rules.exploration is not None:  # such answers are never kept
-            return True
+    def _full(self, head: Head, data: bytes) -> bool:
+        """Whether too many wait for it to queue. What was asked lately does not: its answer is kept, or being made."""
+        if not self.shop.busy:
+            return False
+        lately = self.shop.lately
+        if lately is None or self.shop.engine.bundle.surfaces[head.surface].rules.exploration is not None:
+            return True  # no answer is kept, or none of such a surface
         return not lately.has(head.surface, data[len(head.text) :])
 
     def shutdown(self) -> None:

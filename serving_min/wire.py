@@ -69,6 +69,11 @@ def new_request_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
+def acceptable_id(given: str) -> str:
+    """A request's own id, or a new one where it has none that can be logged and sent back."""
+    return given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+
+
 def take_request_id(request: Request, given: str | None = None) -> str:
     """The id that answer and response carry: the one ``given`` in the body, or the header's, or a new one."""
     if given is not None:
@@ -160,7 +165,7 @@ class RequestIds:
             return
         began = time.monotonic()
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        scope[REQUEST_ID] = given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+        scope[REQUEST_ID] = acceptable_id(given)
         asking.set(scope)
 
         async def send_with_id(message: Message) -> None:

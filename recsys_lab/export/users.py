@@ -10,8 +10,9 @@ import numpy as np
 from recsys_lab.atomic import replacing
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.errors import ConfigError
-from serving_min.bundle import Bundle
+from serving_min.items import Items
 from serving_min.manifest import read_manifest
+from serving_min.reading import reading
 
 LOG = logging.getLogger(__name__)
 LATEST = 200  # events of each user
@@ -29,11 +30,12 @@ def prepared_users(dataset: Dataset) -> Path:
 
 def must_fit(dataset: Dataset, folder: Path) -> None:
     """Whether these are users of the bundle's shop. Raises ConfigError when it knows none of their items; warns when it
-    was made from other data, as it was where there are newer ones."""
+    was made from other data, as it was where there are newer ones, BundleError when its items cannot be read."""
     made_from = read_manifest(folder).fingerprints.data
     if dataset.fingerprint == made_from:
         return
-    known = Bundle.load(folder).items.codes
+    with reading(folder / "items.arrow") as path:
+        known = Items.read(path).codes
     if not any(item in known for item in dataset.catalogue.ids):
         raise ConfigError(
             f"data: {dataset.name} has none of the items of {folder}; name the data that it was made from, as in "

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.composite import Composite
-from serving_min.items import BAR, Items, Labels
+from serving_min.content import categories_in
+from serving_min.items import Items, Labels
 from serving_min.queries import offsets_of
 from serving_min.rerank.found import Codes
 from serving_min.vectors import Vectors
@@ -54,7 +55,7 @@ class CategoryMix:
 
     @classmethod
     def of(cls, category: Labels) -> CategoryMix:
-        split = [list(dict.fromkeys(part.strip() for part in name.split(BAR))) for name in category.names]
+        split = [categories_in(name) for name in category.names]
         names = sorted({part for parts in split for part in parts})
         position = {name: code for code, name in enumerate(names)}
         lengths = [*map(len, split), 0]
