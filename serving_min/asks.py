@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from msgspec import Struct
@@ -51,8 +52,13 @@ class Ask(Struct, frozen=True, eq=False):
     @property
     def silence(self) -> Fallback | None:
         """Why the retrievers have nothing to answer from, if so."""
-        of = [asked.of for asked in self.surface.retrievers if asked.source not in (GIVEN, POPULAR, SEGMENT)]
-        if not of or any(self.histories[name].items for name in of):
+        of = []
+        for asked in self.surface.retrievers:
+            if asked.source not in (GIVEN, POPULAR, SEGMENT):
+                if self.histories[asked.of].items:
+                    return None
+                of.append(asked.of)
+        if not of:
             return None
         if "history" in of:
             return self.histories["history"].silence
@@ -60,7 +66,7 @@ class Ask(Struct, frozen=True, eq=False):
 
     @property
     def unknown_items(self) -> list[str]:
-        return [*dict.fromkeys(item for history in self.histories.values() for item in history.unknown_items)]
+        return [*dict.fromkeys(chain.from_iterable([history.unknown_items for history in self.histories.values()]))]
 
 
 def understand(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
@@ -117,7 +118,7 @@ def own_part(served: Served) -> tuple[Codes, Scores] | None:
     if served.answer.surface != RECOMMEND or served.answer.fallback is not None:
         return None
     ranked = served.ranked
-    own = next((place for place, reason in enumerate(ranked.reasons) if reason != MODEL), len(ranked.reasons))
+    own = len([*takewhile(MODEL.__eq__, ranked.reasons)])
     return (ranked.codes[:own], ranked.scores[:own]) if own else None
 
 

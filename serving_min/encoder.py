@@ -27,12 +27,10 @@ VectorsOf = Callable[[NDArray[np.int32]], Numbers]
 
 def encoded(session: Any, inputs: Sequence[str], queries: Queries, vectors_of: VectorsOf) -> Numbers:
     """Query vectors [Q, D] of at least one history, none of which is empty."""
-    if len(queries) == 1:
+    if len(queries) == 1 or _even(queries.lengths):
         return run_once(session, inputs, queries, vectors_of)
     longest_first = np.argsort(-queries.lengths, kind="stable")
     ends = _ends(queries.lengths[longest_first])
-    if len(ends) == 1:
-        return run_once(session, inputs, queries, vectors_of)
     ordered = queries.take(longest_first)
     parts = (ordered.part(start, end) for start, end in pairwise([0, *ends]))
     made = np.concatenate([run_once(session, inputs, part, vectors_of) for part in parts])
@@ -50,6 +48,12 @@ def run_once(session: Any, inputs: Sequence[str], queries: Queries, vectors_of: 
         packed["vectors"] = vectors_of(asked.items)
     vectors: Numbers = session.run(["query"], packed)[0]
     return vectors[:1] if alone else vectors
+
+
+def _even(lengths: NDArray[np.int64]) -> bool:
+    """Whether no way to part histories of these ``lengths`` is worth a further run."""
+    widest, narrowest = padded(int(lengths.max())), padded(int(lengths.min()))
+    return len(lengths) * widest <= PLACES and len(lengths) * (widest**2 - narrowest**2) <= RUN
 
 
 def _ends(lengths: NDArray[np.int64]) -> list[int]:

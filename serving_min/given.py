@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from itertools import count
 from weakref import WeakKeyDictionary
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from serving_min.asks import Asked
@@ -23,8 +23,7 @@ LINE = 120  # bytes, about, of a candidate in the log's line
 FEW = 5  # events
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(Struct, frozen=True, dict=True):
     """Made in ``batch``. ``json`` is the answer's, with the id of the request that it was made for; ``line`` what the
     log has of it, if anybody reads that."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from msgspec import Struct
@@ -50,9 +51,9 @@ def read_history(
         values.index(request.user[name]) if request.user.get(name) in values else 0
         for name, values in vocabulary.attributes
     ]
-    ids = [entry for entry in request.history if isinstance(entry, str)]
-    if len(ids) == len(request.history):  # the usual case, without an object for each event
-        items, strangers = codes.find(ids), []
+    if {*map(type, request.history)} <= {str}:  # the usual case, without an object for each event
+        ids, strangers = cast("list[str]", request.history), []
+        items = codes.find(ids)
         if UNKNOWN in items:
             strangers = [item for item, code in zip(ids, items, strict=True) if code == UNKNOWN]
             items = [code for code in items if code != UNKNOWN]

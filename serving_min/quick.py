@@ -33,7 +33,8 @@ decode = msgspec.json.Decoder(Request).decode
 class Turn:
     """A request and its response, as uvicorn looks at them."""
 
-    __slots__ = ("began", "body", "disconnected", "keep_alive", "response_complete", "scope", "surface")
+    __slots__ = ("began", "body", "disconnected", "keep_alive", "response_complete", "scope", "surface", "task")
+    task: asyncio.Task[None]  # that makes the answer, if one is made
     message_event: ClassVar = asyncio.Event()  # uvicorn tells it of bodies and of lost connections; nobody waits here
     more_body: ClassVar = False
 
@@ -111,9 +112,8 @@ class Quick(Connection):
             self.shop.coming += 1
             if self.shop.lately is not None:
                 self.shop.lately.take(turn.surface, turn.body)
-            task = self.loop.create_task(self._answer(turn))
-            self.tasks.add(task)  # those that uvicorn waits for when it is told to stop
-            task.add_done_callback(self.tasks.discard)
+            turn.task = self.loop.create_task(self._answer(turn))
+            self.tasks.add(turn.task)  # those that uvicorn waits for when it is told to stop
             return
         before = asking.set(scope)
         if refusal is None:
@@ -157,6 +157,8 @@ class Quick(Connection):
             self._say(turn, refusal)
         else:
             self._send(turn, 200, JSON, body)
+        finally:
+            self.tasks.discard(turn.task)
 
     def _say(self, turn: Turn, response: Response) -> None:
         headers = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers if header[0] != b"content-length")

@@ -71,7 +71,7 @@ def new_request_id() -> str:
 
 def acceptable_id(given: str) -> str:
     """A request's own id, or a new one where it has none that can be logged and sent back."""
-    return given if ACCEPTABLE_ID.fullmatch(given) else new_request_id()
+    return given if given and ACCEPTABLE_ID.fullmatch(given) else new_request_id()
 
 
 def take_request_id(request: Request, given: str | None = None) -> str:

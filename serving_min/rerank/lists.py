@@ -35,7 +35,8 @@ class TopK(Struct, frozen=True):
 
 def speaks(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which query vectors [Q, D] are an opinion, [Q]: all numbers, and not all zero."""
-    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1), dtype=np.bool_)
+    greatest = np.maximum.reduce(np.abs(vectors), axis=1, initial=0)  # not a number where one of them is none
+    return np.asarray((greatest > 0) & (greatest < np.inf), dtype=np.bool_)
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> TopK:
