@@ -145,8 +145,12 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.scope is self.scope and self.cycle.response_started:
             self.transport.close()
             return
+        self._refused(status)
         given = dict(self.headers).get(REQUEST_ID.lower().encode(), b"").decode("latin-1") if self._parsing else ""
         self._write(status, JSON, msgspec.json.encode(Problem(why)), acceptable_id(given), keep_alive=False)
+
+    def _refused(self, status: int) -> None:
+        """For those who count."""
 
     def _write(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
         if self.transport.is_closing():

@@ -15,7 +15,7 @@ from serving_min.cache import Outcome
 from serving_min.messages import Answer
 
 Labels = tuple[str, ...]
-REFUSALS = ("400", "401", "403", "404", "405", "409", "413", "422", "429", "500", "503")
+REFUSALS = ("400", "401", "403", "404", "405", "408", "409", "413", "422", "429", "431", "500", "503")
 OUTCOMES = (*get_args(Outcome), "never kept")
 BECAME = ("accepted", "duplicate", "rejected")  # of an event
 Together = Callable[[Iterable[float]], float]

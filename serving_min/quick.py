@@ -160,6 +160,9 @@ class Quick(Connection):
         finally:
             self.tasks.discard(turn.task)
 
+    def _refused(self, status: int) -> None:
+        self.shop.observation.refused(status)
+
     def _say(self, turn: Turn, response: Response) -> None:
         headers = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers if header[0] != b"content-length")
         self._send(turn, response.status_code, headers, bytes(response.body))

@@ -83,15 +83,19 @@ class Segment:
 
     @classmethod
     def begin(cls, folder: Path, now: float) -> Segment:
-        path = folder / f"date={_date(now)}" / f".{_moment(now)}-{uuid4().hex[:8]}.jsonl{OPEN}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return cls(path, descriptor, now)
+        while True:
+            path = folder / f"date={_date(now)}" / f".{_moment(now)}-{uuid4().hex[:8]}.jsonl{OPEN}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return cls(path, descriptor, now)
+            os.close(descriptor)  # somebody took it for one that was left behind
 
     @classmethod
     def left_behind(cls, path: Path) -> Segment | None:
-        """A segment that nobody writes to any more, cut after its last whole line; None where somebody does."""
+        """A segment that nobody writes to any more, cut after its last whole line; None where somebody does, and where
+        there is no such line: then it is gone."""
         try:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError:  # another process was sooner
@@ -99,9 +103,11 @@ class Segment:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             whole = len(whole_lines(path))
+            if not whole:
+                path.unlink()
         except (BlockingIOError, FileNotFoundError):
             whole = 0
-        if not whole:  # also while somebody is about to lock and write it
+        if not whole:
             os.close(descriptor)
             return None
         os.ftruncate(descriptor, whole)

@@ -396,6 +396,17 @@ def test_refusals_and_answers_are_counted(shop: Shop, port: int) -> None:
     assert shop.observation.meters.refusals.values[("422",)] == before.get(("422",), 0) + 1
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [(b"nonsense\r\n\r\n", 400), (b"POST /v1/recommend HTTP/1.1\r\n" + b"x: %b\r\n" % (b"y" * (1 << 16)), 431)],
+)
+def test_what_is_no_request_is_counted(shop: Shop, port: int, said: bytes, status: int) -> None:
+    before = shop.observation.meters.refusals.values[(str(status),)]
+    ((head, _),) = raw(port, said)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert shop.observation.meters.refusals.values[(str(status),)] == before + 1
+
+
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_who_is_refused_unread_is_counted_and_in_the_access_log(

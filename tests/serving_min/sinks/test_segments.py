@@ -118,6 +118,36 @@ def test_after_a_kill_whole_lines_are_kept_and_a_living_writer_is_left_alone(tmp
     assert list(tmp_path.rglob("*.open")) == []
 
 
+@pytest.mark.parametrize("content", [b"", b'{"id": "c", "us'])
+def test_what_a_kill_left_without_a_whole_line_goes(tmp_path: Path, content: bytes) -> None:
+    left = tmp_path / "events" / "date=2023-11-15" / ".20231115T120000-0123abcd.jsonl.open"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(content)
+    Segments(tmp_path)
+    assert not left.exists()
+    assert list(finished(tmp_path)) == []
+
+
+def test_a_segment_taken_for_one_left_behind_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving_min.sinks import segments as module
+
+    lock, taken = module.fcntl.flock, []
+
+    def slow(descriptor: int, how: int) -> None:
+        if not taken:  # another server starts before this one has locked its file
+            taken.extend(tmp_path.glob("events/date=*/.*.open"))
+            Segments(tmp_path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(module.fcntl, "flock", slow)
+    segments = Segments(tmp_path, clock=Clock())
+    segments.append("events", encoded("a"))
+    assert len(taken) == 1
+    assert not taken[0].exists()
+    segments.close()
+    assert read(tmp_path) == ["a"]
+
+
 def test_a_write_that_fails_halfway_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from serving_min.sinks import segments as module
 
