@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -123,6 +123,12 @@ def typical_of(liked: Liked, items: Items, popularity: Popularity) -> list[str]:
             kin = popularity.top(MOST_OF_A_LIKED_CATEGORY, items.category.among([name]))
             typical += [items.ids.at(code) for code in kin[::-1].tolist()]
     return typical
+
+
+def unknown_categories(liked: Liked, items: Items) -> list[str]:
+    """Those that a new user likes and no item has."""
+    known: Container[str] = () if items.category is None else items.category.with_part
+    return [name for name in dict.fromkeys(liked.categories) if name not in known]
 
 
 def with_likes(request: Request, typical: Sequence[str]) -> Request:

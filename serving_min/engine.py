@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from serving_min.asks import Ask, Asked, typical_of, understand
+from serving_min.asks import Ask, Asked, typical_of, understand, unknown_categories
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
@@ -205,6 +205,7 @@ class Engine:
             fallback=made.fallback,
             unknown_items=ask.unknown_items,
             unknown_events=ask.histories["history"].unknown_events,
+            unknown_categories=unknown_categories(ask.request.liked, self.bundle.items) or UNSET,
         )
         return Served(answer, ask, made.found, made.ranked)
 

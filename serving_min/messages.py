@@ -142,7 +142,8 @@ class Recommendation(Struct, frozen=True, gc=False):
 
 
 class Answer(Struct, frozen=True):
-    """At most k items, best first. ``fallback`` says why the surface's retrievers could not speak, if so."""
+    """At most k items, best first. ``fallback`` says why the surface's retrievers could not speak, if so;
+    ``unknown_categories`` are those liked that the catalogue does not have, and left out where there is none."""
 
     items: list[Recommendation]
     request_id: str
@@ -152,6 +153,7 @@ class Answer(Struct, frozen=True):
     fallback: Fallback | None
     unknown_items: list[ItemId]
     unknown_events: list[str]
+    unknown_categories: list[str] | UnsetType = UNSET
 
 
 class Problem(Struct, frozen=True):

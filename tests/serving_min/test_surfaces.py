@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -195,6 +196,13 @@ def test_a_new_users_likes_stand_for_a_history(engine: Engine) -> None:
     answer = ask(engine, "onboarding", liked=Liked(categories=["blue"]), k=2)
     assert [item.id for item in answer.items] == ["D", "E"]
     assert answer.fallback is None
+
+
+def test_categories_liked_that_no_item_has_are_reported(engine: Engine) -> None:
+    answer = ask(engine, "onboarding", liked=Liked(categories=["blue", "bleu", "bleu"]))
+    assert answer.unknown_categories == ["bleu"]
+    assert b'"unknown_categories":["bleu"]' in msgspec.json.encode(answer)
+    assert b"unknown_categories" not in msgspec.json.encode(ask(engine, "onboarding", liked=Liked(categories=["blue"])))
 
 
 @pytest.mark.parametrize("exclude_seen", [None, True])
