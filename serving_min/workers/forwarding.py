@@ -37,7 +37,8 @@ class Reply(NamedTuple):
 
 class Forwarder:
     """Asks the workers whose sockets are at ``doors``, one after the other, so that never more than one of them loads a
-    bundle. The first that refuses is the last that is asked. No file says that they serve ``bundle``, and ``fleet``
+    bundle. The first that refuses is the last that is asked, and those before it then keep the bundles that were beside
+    the live one. No file says that they serve ``bundle``, and ``fleet``
     beside it; those in ``told`` have heard of all."""
 
     def __init__(self, doors: Sequence[Path], bundle: Path, fleet: FleetSettings) -> None:
@@ -50,16 +51,20 @@ class Forwarder:
         the live one. A canary that had to leave one of the others does not come back. Raises OSError when the new one
         does not answer."""
         async with self._one_at_a_time:
-            for other in [*self.told]:
-                with suppress(OSError):  # it has gone meanwhile
-                    reply = await asyncio.to_thread(_ask, other, "GET", FLEET, {}, b"")
-                    if other in self.told and reply.status == 200:
-                        self._without_those_that_left(reply.body)
+            await self._look_round([*self.told])
             missed = [("POST", RELOAD, b"")] if bundle != self.bundle else []
             missed += [("PUT", FLEET, msgspec.json.encode(self.fleet))] if self.fleet.others else []
             replies = [await asyncio.to_thread(_ask, door, method, path, {}, body) for method, path, body in missed]
             self.told.add(door)
             return replies
+
+    async def _look_round(self, doors: Sequence[Path]) -> None:
+        """Take notice of canaries that had to leave one of these workers."""
+        for door in doors:
+            with suppress(OSError):  # it has gone meanwhile
+                reply = await asyncio.to_thread(_ask, door, "GET", FLEET, {}, b"")
+                if door in self.told and reply.status == 200:
+                    self._without_those_that_left(reply.body)
 
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
         if method == "GET":
@@ -68,7 +73,16 @@ class Forwarder:
             replies = await self._ask_all(method, path, headers, body)
             if replies[-1].status < 400:
                 self._remember(method, path, body, replies[-1])
+            elif (method, path) == ("PUT", FLEET):
+                await self._take_back(self.doors[: len(replies) - 1])
             return replies
+
+    async def _take_back(self, doors: Sequence[Path]) -> None:
+        """These hear again which bundles were there, since another worker refused those that were to come."""
+        await self._look_round(self.doors[len(doors) :])  # these know no better than to load a canary anew
+        for door in doors:
+            with suppress(OSError):
+                await asyncio.to_thread(_ask, door, "PUT", FLEET, {}, msgspec.json.encode(self.fleet))
 
     def _remember(self, method: str, path: str, body: bytes, reply: Reply) -> None:
         if (method, path) == ("PUT", FLEET):

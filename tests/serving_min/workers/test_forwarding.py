@@ -84,6 +84,29 @@ def test_a_canary_that_left_one_worker_does_not_come_back_in_a_new_one(monkeypat
     asyncio.run(scenario())
 
 
+def test_what_one_worker_refuses_those_before_it_take_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[Path, bytes]] = []
+
+    def ask(door: Path, method: str, _: str, __: dict[str, str], body: bytes) -> Reply:
+        if method == "GET":
+            return Reply(200, status())  # the canary has left it
+        heard.append((door, body))
+        return Reply(409 if door == TWO else 200, status())
+
+    async def scenario() -> None:
+        forwarder = Forwarder([ONE, TWO, THREE], OLD, FleetSettings((CANARY, SHARE)))
+        monkeypatch.setattr(forwarding, "_ask", ask)
+        news, before = (
+            msgspec.json.encode(FleetSettings(others)) for others in ((Other("n", "share", 0.1),), (SHARE,))
+        )
+        replies = await forwarder.forward("PUT", FLEET, {}, news)
+        assert [reply.status for reply in replies] == [200, 409]
+        assert heard == [(ONE, news), (TWO, news), (ONE, before)]
+        assert forwarder.fleet.others == (SHARE,)
+
+    asyncio.run(scenario())
+
+
 def test_a_worker_that_came_during_a_reload_reloads_too(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[Path, str]] = []
 
