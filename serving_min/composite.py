@@ -42,9 +42,7 @@ class Composite:
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:
         """One list for each query."""
         wide = [replace(bound, k=self.depth) for bound in bounds]
-        judged = self.second.judge(
-            queries, [Opinions.of(_joined(member.best(queries, wide))) for member in self.members]
-        )
+        judged = self.second.judge(queries, [Opinions.of(*member.best(queries, wide)) for member in self.members])
         starts = judged.rows.searchsorted(np.arange(len(bounds) + 1)).tolist()
         return [
             best_of(judged.codes[start:end], judged.scores[start:end], bound.k) if end > start else no_opinion(bound.k)
@@ -57,14 +55,3 @@ class Composite:
         opinions = [Opinions.of(member.similar(code, wide)) for member in self.members]
         _, codes, said = shares(opinions, "ranks", SMOOTHING)
         return best_of(codes, said.sum(axis=1).astype(np.float32), bounds.k) if len(codes) else no_opinion(bounds.k)
-
-
-def _joined(lists: Sequence[TopK]) -> TopK:
-    """Lists of one query each, as those of all."""
-    if len(lists) == 1:
-        return lists[0]
-    return TopK(
-        np.concatenate([each.items for each in lists]),
-        np.concatenate([each.scores for each in lists]),
-        np.concatenate([each.filled for each in lists]),
-    )

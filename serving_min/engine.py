@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 from msgspec import UNSET, Struct
@@ -18,7 +17,7 @@ from serving_min.errors import RequestError, UnknownSurfaceError
 from serving_min.fallbacks import Fallbacks
 from serving_min.joining import joined, with_unknown
 from serving_min.laps import lap
-from serving_min.messages import MOST_ITEMS, Answer, Fallback, Recommendation, Request
+from serving_min.messages import Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
 from serving_min.rerank import NOTHING, TopK, top_k
@@ -31,19 +30,10 @@ from serving_min.segments import SegmentPopularity
 from serving_min.sources import sources
 from serving_min.surfaces import MODEL, RECOMMEND
 
+Steps = Generator[Bounds, Found, Ranked]
 NO_CODES, NO_SCORES = np.zeros(0, np.int32), np.zeros(0, np.float32)
-CERTAIN = np.ones(MOST_ITEMS)
 TENS = 10.0 ** np.arange(-22, 39)  # what is below the first is shown with fewer digits, and is as good as nothing
 UP, DOWN = (10.0 ** np.maximum(0, sign * (28 - np.arange(len(TENS) + 1))) for sign in (1, -1))
-
-
-class Made(Struct, frozen=True, eq=False):
-    """What an answer is to say."""
-
-    ask: Ask
-    found: Found
-    ranked: Ranked
-    fallback: Fallback | None
 
 
 class Served(Struct, frozen=True, eq=False):
@@ -102,12 +92,15 @@ class Engine:
         """
         asks = [self._understood(one) for one in asked]
         lap("understand")
-        found = self.retrieval.find(asks)
+        findings = self.retrieval.find(asks)
         lap("retrieve")
-        made = [self._made(ask, findings) for ask, findings in zip(asks, found, strict=True)]
-        scores = in_six_digits(np.concatenate([NO_SCORES, *(one.ranked.scores for one in made)])).tolist()
-        ends = accumulate(len(one.ranked) for one in made)
-        served = [self._served(one, scores[end - len(one.ranked) : end]) for one, end in zip(made, ends, strict=True)]
+        found = self._found(asks, findings)
+        ranked = self._ranked(asks, found, findings)
+        scores = in_six_digits(np.concatenate([NO_SCORES, *(one.scores for one in ranked)])).tolist()
+        served, start = [], 0
+        for ask, one, first, each in zip(asks, ranked, found, findings, strict=True):
+            served.append(self._served(ask, first, one, each.failure, scores[start : start + len(one)]))
+            start += len(one)
         lap("rerank")
         return served
 
@@ -158,43 +151,67 @@ class Engine:
             look = replace(look, k=asked.depth, needed=look.k)
         return ask if look is ask.look else replace(ask, look=look)
 
-    def _made(self, ask: Ask, findings: Findings) -> Made:
-        k, failure = ask.bounds.k, findings.failure
-        found = self._found(ask, ask.look, findings)
+    def _found(self, asks: Sequence[Ask], findings: Sequence[Findings]) -> list[Found]:
+        """The retrievers' lists as one for each, best first, and the fallbacks behind."""
+        found = []
+        for ask, (best, reasons) in zip(asks, joined(asks, [each.lists for each in findings]), strict=True):
+            if best.items[0, -1] != NOTHING:
+                found.append(Found(best.items[0], best.scores[0], best.filled[0], reasons))
+                continue
+            if best.present(0) < ask.look.sure:
+                best, reasons = self.fallbacks.filled(ask, ask.look, best, reasons)
+            found.append(Found.of(best, 0, reasons))
+        return found
+
+    def _ranked(self, asks: Sequence[Ask], found: Sequence[Found], findings: Sequence[Findings]) -> list[Ranked]:
+        """What the rules make of what was ``found``. Those that have to look again do so together; ``findings`` say
+        what failed then, too."""
+        ranked: dict[int, Ranked] = {}
+        looking: dict[int, Steps] = {}
+        for row, (ask, first) in enumerate(zip(asks, found, strict=True)):
+            if ask.asked.dismissed or not self.rerankers[ask.asked.surface].idle:
+                looking[row] = self._steps(ask, first)
+            else:
+                ranked[row] = first.first(ask.bounds.k)
+        sent: dict[int, Found] = {}
+        while looking:
+            again = {}
+            for row, steps in looking.items():
+                try:
+                    again[row] = replace(asks[row], look=steps.send(sent[row]) if sent else next(steps))
+                except StopIteration as done:
+                    ranked[row] = done.value
+            more = self.retrieval.find([*again.values()])
+            for row, each in zip(again, more, strict=True):
+                findings[row].failure = findings[row].failure or each.failure
+            sent = dict(zip(again, self._found([*again.values()], more), strict=True))
+            looking = {row: looking[row] for row in again}
+        return [ranked[row] for row in range(len(asks))]
+
+    def _steps(self, ask: Ask, found: Found) -> Steps:
+        known = self.bundle.items.codes
+        return self.rerankers[ask.asked.surface].steps(
+            found,
+            ask.look,
+            ask.bounds.k,
+            now=ask.now,
+            seed=seed_of(ask.request.request_id or ""),
+            history=np.array(ask.histories["history"].items, np.int32),
+            dismissed={known[item]: share for item, share in ask.asked.dismissed.items() if item in known},
+        )
+
+    def _served(
+        self, ask: Ask, found: Found, ranked: Ranked, failure: Fallback | None, scores: Sequence[float]
+    ) -> Served:
+        """``scores`` are the list's, as they are to be shown."""
+        manifest = self.bundle.manifest
         silent: Fallback | None = None
         if self.bundle.model is not None and ask.surface.retrievers and (not len(found) or found.filled[0]):
             silent = "the model has no opinion"
-        reranker = self.rerankers[ask.asked.surface]
-        codes = found.codes[:k]
-        ranked = Ranked(codes, found.scores[:k], found.filled[:k], [*found.reasons[:k]], CERTAIN[: len(codes)])
-        if ask.asked.dismissed or not reranker.idle:
-            known = self.bundle.items.codes
-
-            def more(bounds: Bounds) -> Found:
-                nonlocal failure
-                again = self.retrieval.find([replace(ask, look=bounds)])[0]
-                failure = failure or again.failure
-                return self._found(ask, bounds, again)
-
-            ranked = reranker.rank(
-                found,
-                ask.look,
-                k,
-                now=ask.now,
-                seed=seed_of(ask.request.request_id or ""),
-                history=np.array(ask.histories["history"].items, np.int32),
-                dismissed={known[item]: share for item, share in ask.asked.dismissed.items() if item in known},
-                more=more,
-            )
-        return Made(ask, found, ranked, failure or ask.silence or silent)
-
-    def _served(self, made: Made, scores: list[float]) -> Served:
-        """``scores`` are the list's, as they are to be shown."""
-        ask, manifest = made.ask, self.bundle.manifest
-        known = map(self.bundle.items.description, made.ranked.codes.tolist())
+        known = map(self.bundle.items.description, ranked.codes.tolist())
         shown = [
             Recommendation(item.id, score, reason, item.title, item.category, item.brand, item.price)
-            for item, score, reason in zip(known, scores, made.ranked.reasons, strict=True)
+            for item, score, reason in zip(known, scores, ranked.reasons, strict=True)
         ]
         answer = Answer(
             items=with_unknown(shown, ask, self.bundle.items.codes) if ask.request.items else shown,
@@ -202,21 +219,12 @@ class Engine:
             surface=ask.asked.surface,
             model=manifest.name,
             model_version=manifest.version,
-            fallback=made.fallback,
+            fallback=failure or ask.silence or silent,
             unknown_items=ask.unknown_items,
             unknown_events=ask.histories["history"].unknown_events,
             unknown_categories=unknown_categories(ask.request.liked, self.bundle.items) or UNSET,
         )
-        return Served(answer, ask, made.found, made.ranked)
-
-    def _found(self, ask: Ask, bounds: Bounds, findings: Findings) -> Found:
-        """The retrievers' lists as one, best first, and the fallbacks behind."""
-        best, reasons = joined(ask.surface, findings.lists, bounds.k)
-        if best.items[0, -1] != NOTHING:
-            return Found(best.items[0], best.scores[0], best.filled[0], reasons)
-        if best.present(0) < bounds.sure:
-            best, reasons = self.fallbacks.filled(ask, bounds, best, reasons)
-        return Found.of(best, 0, reasons)
+        return Served(answer, ask, found, ranked)
 
 
 def in_six_digits(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +19,45 @@ from serving_min.rerank import TopK
 from serving_min.surfaces import GIVEN, Surface
 
 Lists = Mapping[int, TopK]  # by the place of the retriever in its surface; those that failed are not there
+Joined = tuple[TopK, list[str]]  # [1, k]
 LEAST = 1e-3  # of the top's share, for the worst of the given items: it was found, after all
 GAP = 4  # of a float32's smallest steps, between given items: a weight may make one of two
 
 
-def joined(surface: Surface, lists: Lists, k: int) -> tuple[TopK, list[str]]:
-    """The list [1, k], and for each of its items the source that spoke for it most."""
-    names = [asked.source for asked in surface.retrievers]
-    if len(names) <= 1:
-        best = lists[0] if 0 in lists else no_opinion(k)
-        return best, names * best.present(0)
-    silent = no_opinion(1)
-    opinions = [Opinions.of(lists.get(place, silent)) for place in range(len(names))]
-    _, codes, said = shares(opinions, surface.by, surface.smoothing)
-    if not len(codes):
-        return no_opinion(k), []
+def joined(asks: Sequence[Ask], lists: Sequence[Lists]) -> list[Joined]:
+    """For each query the list that it looks for, and for each of its items the source that spoke for it most.
+
+    The queries of a surface are joined in one go: that takes little longer than one of them.
+    """
+    made: dict[int, Joined] = {}
+    several: dict[str, list[int]] = defaultdict(list)
+    for row, (ask, spoken) in enumerate(zip(asks, lists, strict=True)):
+        if len(ask.surface.retrievers) > 1:
+            several[ask.asked.surface].append(row)
+        else:
+            best = spoken[0] if 0 in spoken else no_opinion(ask.look.k)
+            made[row] = best, [asked.source for asked in ask.surface.retrievers] * best.present(0)
+    for rows in several.values():
+        blended = _blended(asks[rows[0]].surface, [lists[row] for row in rows], [asks[row].look.k for row in rows])
+        made.update(zip(rows, blended, strict=True))
+    return [made[row] for row in range(len(asks))]
+
+
+def _blended(surface: Surface, lists: Sequence[Lists], sizes: Sequence[int]) -> Iterator[Joined]:
+    """Of one surface, for lists of these ``sizes``."""
+    names, silent = [asked.source for asked in surface.retrievers], no_opinion(1)
+    opinions = [Opinions.of(*(spoken.get(place, silent) for spoken in lists)) for place in range(len(names))]
+    rows, codes, said = shares(opinions, surface.by, surface.smoothing)
     said *= [asked.weight for asked in surface.retrievers]
-    best = best_of(codes, said.sum(axis=1).astype(np.float32), k)
-    speakers = said[codes.searchsorted(best.items[0, : best.present(0)])].argmax(axis=1)
-    return best, [names[place] for place in speakers.tolist()]
+    scores = said.sum(axis=1).astype(np.float32)
+    ends = rows.searchsorted(np.arange(len(lists) + 1)).tolist()
+    for (start, end), k in zip(pairwise(ends), sizes, strict=True):
+        if start == end:
+            yield no_opinion(k), []
+            continue
+        best = best_of(codes[start:end], scores[start:end], k)
+        places = codes[start:end].searchsorted(best.items[0, : best.present(0)])
+        yield best, [names[place] for place in said[start + places].argmax(axis=1).tolist()]
 
 
 def given_order(ask: Ask) -> TopK:

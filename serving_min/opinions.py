@@ -32,13 +32,14 @@ class Opinions:
     ranks: NDArray[np.int64]  # [N]
 
     @classmethod
-    def of(cls, lists: TopK) -> Opinions:
-        """All of ``lists``, without what the fallback filled."""
+    def of(cls, *tables: TopK) -> Opinions:
+        """All lists of the ``tables``, which stand one below the other, without what the fallback filled."""
+        lists, widths = _stacked(tables)
         said = (lists.items != NOTHING) & ~lists.filled
         scores = np.where(said, lists.scores, 0).astype(np.float64)
         lengths, width = said.sum(axis=1), said.shape[1]
         last = scores[np.arange(len(scores)), np.maximum(lengths, 1) - 1]
-        edges = np.where(lengths == width, last, np.minimum(last, 0))[:, None]
+        edges = np.where(lengths == widths, last, np.minimum(last, 0))[:, None]
         slack = SLACK * np.abs(scores).max(axis=1, keepdims=True)
         rows, places = np.nonzero(said & (scores > edges + slack))
         begins = np.diff(scores, axis=1, prepend=np.inf) < -slack
@@ -51,6 +52,27 @@ class Opinions:
     def keys(self) -> NDArray[np.int64]:
         """Query and item as one number, [N]."""
         return keys_of(self.rows, self.codes)
+
+
+def _stacked(tables: Sequence[TopK]) -> tuple[TopK, NDArray[np.int64]]:
+    """The lists in one table, behind the shorter ones empty places, and how long each could have been, [Q]."""
+    widths = [table.items.shape[1] for table in tables]
+    width = max(widths)
+    parts = [table if own == width else _widened(table, width) for table, own in zip(tables, widths, strict=True)]
+    lists = TopK(
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.filled for part in parts]),
+    )
+    return lists, np.repeat(widths, [len(part) for part in parts])
+
+
+def _widened(lists: TopK, width: int) -> TopK:
+    size, own = lists.items.shape
+    items, scores = np.full((size, width), NOTHING, np.int32), np.full((size, width), -np.inf, np.float32)
+    filled = np.zeros((size, width), np.bool_)
+    items[:, :own], scores[:, :own], filled[:, :own] = lists.items, lists.scores, lists.filled
+    return TopK(items, scores, filled)
 
 
 def keys_of(rows: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Self
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from serving_min.messages import MOST_ITEMS
 from serving_min.rerank.lists import NOTHING, TopK
 
 Codes = NDArray[np.int32]
 Scores = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+CERTAIN = np.ones(MOST_ITEMS)
 MODEL, POPULAR, PINNED, NEW = "model", "popular", "pinned", "new"
 
 
@@ -39,15 +42,21 @@ class Found(Struct, frozen=True):
             reasons = [POPULAR if by_fallback else MODEL for by_fallback in filled.tolist()]
         return cls(lists.items[row, there], lists.scores[row, there], filled, reasons)
 
+    def first(self, k: int) -> Ranked:
+        """The first k as a list."""
+        codes = self.codes[:k]
+        return Ranked(codes, self.scores[:k], self.filled[:k], [*self.reasons[:k]], CERTAIN[: len(codes)])
+
     def with_more(self, other: Found) -> Found:
         """These, and those of ``other`` that are not among them."""
         known = set(self.codes.tolist())  # for some hundred codes much quicker than np.isin
-        fresh = [place for place, code in enumerate(other.codes.tolist()) if code not in known]
+        new = [code not in known for code in other.codes.tolist()]
+        fresh = np.array(new, np.bool_)
         return Found(
             np.concatenate([self.codes, other.codes[fresh]]),
             np.concatenate([self.scores, other.scores[fresh]]),
             np.concatenate([self.filled, other.filled[fresh]]),
-            [*self.reasons, *(other.reasons[place] for place in fresh)],
+            [*self.reasons, *compress(other.reasons, new)],
         )
 
     def with_pinned(self, codes: Sequence[int]) -> Found:

@@ -122,7 +122,7 @@ def fill(lists: TopK, order: NDArray[np.int32], scores: NDArray[np.float32], bar
         needed = items.shape[1] - present
         taken = {*items[row, :present].tolist(), *barred[row].tolist()}
         head = order[: needed + len(taken)].tolist()  # at least ``needed`` of them are not taken
-        fresh = [place for place, code in enumerate(head) if code not in taken][:needed]
+        fresh = np.array([place for place, code in enumerate(head) if code not in taken][:needed], np.int64)
         places = slice(present, present + len(fresh))
         items[row, places], values[row, places], filled[row, places] = order[fresh], scores[fresh], True
     return TopK(items, values, filled)

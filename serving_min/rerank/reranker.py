@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -23,6 +23,7 @@ from serving_min.rerank.variety import ByScore, Determinantal, MarginalRelevance
 from serving_min.rules import Calibrated, Mmr, Rules
 
 NOBODY: Codes = np.zeros(0, np.int32)
+NOBODY_ELSE = Found(NOBODY, np.zeros(0, np.float32), np.zeros(0, np.bool_), [])
 NOTHING_DISMISSED: Mapping[int, float] = MappingProxyType({})
 DEEPER = 4  # times as many are fetched at each further look, so that there are few
 
@@ -70,9 +71,32 @@ class Reranker:
         dismissed: Mapping[int, float] = NOTHING_DISMISSED,
         more: Callable[[Bounds], Found] | None = None,
     ) -> Ranked:
+        """What comes of ``steps``. ``more`` finds the best, and the fallback's, within narrower bounds; without it a
+        cap may leave fewer than k."""
+        steps = self.steps(found, asked, k, now=now, seed=seed, history=history, dismissed=dismissed)
+        again: Found | None = None
+        while True:
+            try:
+                bounds = next(steps) if again is None else steps.send(again)
+            except StopIteration as done:
+                ranked: Ranked = done.value
+                return ranked
+            again = NOBODY_ELSE if more is None else more(bounds)
+
+    def steps(
+        self,
+        found: Found,
+        asked: Bounds,
+        k: int,
+        *,
+        now: int,
+        seed: int = 0,
+        history: Codes = NOBODY,
+        dismissed: Mapping[int, float] = NOTHING_DISMISSED,
+    ) -> Generator[Bounds, Found, Ranked]:
         """The list of k of what was ``found`` within ``asked`` bounds.
 
-        ``more`` finds the best, and the fallback's, within narrower bounds; without it a cap may leave fewer than k.
+        As long as caps leave fewer, narrower bounds are yielded, and what is best within them is to be sent.
         ``history`` are the user's items, ``dismissed`` those that are to fade (by code: how strongly, from 0 to 1);
         ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
         """
@@ -87,10 +111,10 @@ class Reranker:
             picker = self._picker(promoted, order, history, k)
             first = len(order) - int(np.count_nonzero(promoted.filled))
             places = select(k, picker, len(order), [*rooms.values()], pinned, first)
-            if len(places) == k or more is None or not any(room.full for room in rooms.values()):
+            if len(places) == k or not any(room.full for room in rooms.values()):
                 break
             depth = min(DEEPER * depth, len(self.facts.items))
-            grown = found.with_more(more(self._with_room(replace(asked, k=depth), rooms)))
+            grown = found.with_more((yield self._with_room(replace(asked, k=depth), rooms)))
             if len(grown) == len(found):
                 break
             found = grown

@@ -61,6 +61,22 @@ def test_scores_run_from_the_edge_to_the_top_and_short_histories_have_weights_of
     assert (long.codes.tolist(), long.scores.tolist()) == ([1, 3, 6], [0.25, 0.5, 0.5])
 
 
+def test_a_list_that_was_cut_stays_so_beside_longer_ones() -> None:
+    def table(*scores: float) -> TopK:
+        size = (1, len(scores))
+        return TopK(
+            np.arange(len(scores), dtype=np.int32)[None], np.array([scores], np.float32), np.zeros(size, np.bool_)
+        )
+
+    tables = table(5, 1), table(6, 4, 3), table(7)
+    together = Opinions.of(*tables)
+    alone = [Opinions.of(each) for each in tables]
+    assert together.rows.tolist() == [0, 1, 1]
+    for name in ("codes", "shares", "ranks"):
+        expected = [value for each in alone for value in getattr(each, name).tolist()]
+        assert getattr(together, name).tolist() == expected
+
+
 def test_what_is_said_of_a_query_does_not_depend_on_the_others() -> None:
     lists = TopK(
         np.array([[5, 2, 8], [1, NOTHING, NOTHING], [7, 3, 0], [NOTHING] * 3], np.int32),

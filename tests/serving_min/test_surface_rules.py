@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from serving_min.asks import Asked
+from serving_min.asks import Ask, Asked
 from serving_min.bundle import Bundle
 from serving_min.engine import Engine
 from serving_min.errors import BundleError
 from serving_min.messages import Answer, Filters, Request
 from serving_min.rerank.facts import Facts
+from serving_min.retrieval import Findings, Retrieval
 from tests.serving_min.handmade import NOW, write_bundle
 
 MODEL = [{"source": "model"}]
@@ -68,6 +70,23 @@ def test_what_is_drawn_follows_from_the_request_s_id(engine: Engine) -> None:
 def test_the_rules_filters_hold_besides_the_request_s(engine: Engine) -> None:
     assert set(ids(answer(engine, "grown-up", k=6))) == {"A", "B", "C"}
     assert ids(answer(engine, "grown-up", k=6, filters=Filters(category=["blue"]))) == []
+
+
+def test_those_that_have_to_look_again_do_so_together(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    find, sizes = Retrieval.find, []
+
+    def counted(retrieval: Retrieval, asks: Sequence[Ask]) -> list[Findings]:
+        sizes.append(len(asks))
+        return find(retrieval, asks)
+
+    histories = ["A"], ["C"], ["A", "D"], ["E"]
+    asked = [Asked(Request(history=list(history), k=2, now=NOW), "capped") for history in histories]
+    alone = [engine.answer([one])[0].answer for one in asked]
+    monkeypatch.setattr(Retrieval, "find", counted)
+    assert [served.answer for served in engine.answer(asked)] == alone
+    assert sizes[0] == 4
+    assert len(sizes) < 4
+    assert sum(sizes) > 4
 
 
 def test_a_further_look_that_comes_too_late_is_no_secret(engine: Engine) -> None:

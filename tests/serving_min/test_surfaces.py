@@ -39,6 +39,7 @@ SURFACES: dict[str, Any] = {
     "one-each": {"retrievers": [{"source": "model"}], "rules": {"caps": {"category": 1}}},
     "bright": {"retrievers": [{"source": "model"}], "needs": "items", "rules": {"filters": {"category": ["red"]}}},
     "nothing": {"retrievers": []},
+    "shallow": {"retrievers": [{"source": "model"}, {"source": "trending", "weight": 0.5}], "depth": 2},
 }
 
 
@@ -68,6 +69,21 @@ def test_home_joins_the_model_and_what_is_trending(engine: Engine) -> None:
     assert answer.items[0].score == pytest.approx(1 / 61 + 0.5 / 63, rel=1e-5)
     # who has no history still sees what is trending
     assert shown(ask(engine, "home", k=3)) == [("E", "trending"), ("C", "trending"), ("A", "trending")]
+
+
+def test_no_answer_depends_on_what_else_is_asked(engine: Engine) -> None:
+    histories = ["A"], ["B", "D"], [], ["Z"], ["E"]
+    plain = [(name, {}) for name in ("home", "shallow", "one-each")]
+    ordering = [("search", {"items": items}) for items in (["D"], ["E", "B", "A", "C"])]
+    asked = [
+        Asked(Request(history=list(history), k=k, now=NOW, **fields), surface)
+        for history in histories
+        for surface, fields in [*plain, *ordering]
+        for k in (1, 3, 6)
+    ]
+    alone = [engine.answer([one])[0].answer for one in asked]
+    assert [served.answer for served in engine.answer(asked)] == alone
+    assert len({str(one) for one in alone}) > 40
 
 
 def test_bought_together_is_the_items_own_row_then_its_category(engine: Engine) -> None:
