@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from serving_min.bounds import Bounds, Codes
 from serving_min.history import KnownHistory, read_history
+from serving_min.item_codes import UNKNOWN
 from serving_min.items import Items
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Fallback, Liked, Request
@@ -33,14 +34,15 @@ class Asked(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True, eq=False):
-    """``histories`` by what a retriever may be asked of; ``given`` are the request's items, as they
-    came, and their scores. Retrievers look within ``look``, which is as wide as the rules want; the list is to
-    be within ``bounds``."""
+    """``histories`` by what a retriever may be asked of; ``wanted`` are the request's items, as they came, and their
+    scores, ``given`` the known ones of them. Retrievers look within ``look``, which is as wide as the rules want; the
+    list is to be within ``bounds``."""
 
     asked: Asked
     surface: Surface
     now: int
     histories: Mapping[str, KnownHistory]
+    wanted: Mapping[str, float | None]
     given: Mapping[int, float | None]
     bounds: Bounds
     look: Bounds
@@ -93,7 +95,9 @@ def understand(
     item = replace_items(history, [request.item], codes) if request.item else nothing
     cart = replace_items(history, request.cart, codes) if request.cart else nothing
     histories = {"history": history, "item": item, "cart": cart}
-    given = {codes[item]: score for item, score in request.given.items() if item in codes} if request.items else {}
+    wanted = request.given if request.items else {}
+    named = zip(codes.find([*wanted]), wanted.values(), strict=True)
+    given = {code: score for code, score in named if code != UNKNOWN}
     among = _among(surface, given, seen, bool(request.items))
     barred = [codes[excluded] for excluded in request.exclude if excluded in codes]
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
@@ -105,7 +109,7 @@ def understand(
     allowed = items.allowed(request.filters, now)
     distinct = {*barred}
     bounds = Bounds(request.wanted, np.fromiter(distinct, np.int32, len(distinct)), allowed, among)
-    return Ask(asked, surface, now, histories, given, bounds, look=bounds)
+    return Ask(asked, surface, now, histories, wanted, given, bounds, look=bounds)
 
 
 def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str, int]) -> KnownHistory:

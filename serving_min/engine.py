@@ -214,7 +214,7 @@ class Engine:
             for item, score, reason in zip(known, scores, ranked.reasons, strict=True)
         ]
         answer = Answer(
-            items=with_unknown(shown, ask, self.bundle.items.codes) if ask.request.items else shown,
+            items=with_unknown(shown, ask, self.bundle.items.codes) if len(ask.given) < len(ask.wanted) else shown,
             request_id=ask.request.request_id or "",
             surface=ask.asked.surface,
             model=manifest.name,

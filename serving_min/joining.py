@@ -92,10 +92,10 @@ def with_unknown(shown: Sequence[Recommendation], ask: Ask, known: Container[str
     vanish from search otherwise; elsewhere they are last.
     """
     passed = ask.request.filters.pass_unknown and ask.surface.rules.filters.pass_unknown
-    given, excluded = ask.request.given, {*ask.request.exclude}
-    order = [item for item in given if item in known or (passed and item not in excluded)]
-    if all(score is not None for score in given.values()):
-        order.sort(key=lambda item: -(given[item] or 0.0))
+    excluded = {*ask.request.exclude}
+    order = [item for item in ask.wanted if item in known or (passed and item not in excluded)]
+    if all(score is not None for score in ask.wanted.values()):
+        order.sort(key=lambda item: -(ask.wanted[item] or 0.0))
     counts = any(asked.source == GIVEN for asked in ask.surface.retrievers)
     behind: dict[str | None, list[Recommendation]] = {}
     before = None
