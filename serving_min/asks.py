@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import chain
 
 import numpy as np
@@ -19,6 +20,7 @@ from serving_min.popularity import Popularity
 from serving_min.surfaces import GIVEN, POPULAR, SEGMENT, Surface
 
 MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
+MOST_CATEGORIES = 10_000  # whose items are remembered
 
 
 class Asked(Struct, frozen=True):
@@ -119,14 +121,22 @@ def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str,
     return KnownHistory(known, None, None, history.now, history.attributes, unknown, [])
 
 
-def typical_of(liked: Liked, items: Items, popularity: Popularity) -> list[str]:
+class Typical:
     """The most popular items of each category that a new user likes."""
-    typical: list[str] = []
-    if items.category is not None:
-        for name in liked.categories:
-            kin = popularity.top(MOST_OF_A_LIKED_CATEGORY, items.category.among([name]))
-            typical += [items.ids.at(code) for code in kin[::-1].tolist()]
-    return typical
+
+    def __init__(self, items: Items, popularity: Popularity) -> None:
+        self.of = lru_cache(MOST_CATEGORIES)(partial(_typical, items, popularity))
+
+    def likes(self, liked: Liked) -> list[str]:
+        return [item for name in liked.categories for item in self.of(name)]
+
+
+def _typical(items: Items, popularity: Popularity, category: str) -> list[str]:
+    """Best last."""
+    if items.category is None:
+        return []
+    kin = popularity.top(MOST_OF_A_LIKED_CATEGORY, items.category.among([category]))
+    return [items.ids.at(code) for code in kin[::-1].tolist()]
 
 
 def unknown_categories(liked: Liked, items: Items) -> list[str]:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from serving_min.asks import Ask, Asked, typical_of, understand, unknown_categories
+from serving_min.asks import Ask, Asked, Typical, understand, unknown_categories
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import RequestError, UnknownSurfaceError
@@ -60,6 +60,7 @@ class Engine:
         self.clock = clock
         self.popularity = Popularity(bundle.popularity, bundle.candidates)
         segments = SegmentPopularity(bundle.segments, bundle.candidates)
+        self.typical = Typical(bundle.items, self.popularity)
         self.fallbacks = Fallbacks(bundle.items, self.popularity, segments)
         self.sources = sources(bundle, self.popularity, segments)
         self.retrieval = Retrieval(self.sources, bundle.manifest.history, timer)
@@ -139,7 +140,7 @@ class Engine:
     def _understood(self, asked: Asked) -> Ask:
         self.check(asked)
         items, manifest = self.bundle.items, self.bundle.manifest
-        typical = typical_of(asked.request.liked, items, self.popularity)
+        typical = self.typical.likes(asked.request.liked) if asked.request.liked.categories else []
         now = int(self.clock()) if asked.request.now is None else asked.request.now
         surface = self.bundle.surfaces[asked.surface]
         keep = not manifest.policy.exclude_seen

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Places = NDArray[np.integer[Any]]
 Numbers = NDArray[np.float32]
-BLOCK = 1 << 20  # rows that are looked at in one go
+BLOCK, PIECE = 1 << 20, 1 << 16  # rows that are looked at in one go, where they lie and one by one
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ class ItemVectors:
         scaled: Numbers = np.einsum("qfd,qd->qf", found.astype(np.float32), queries * self.scales)
         return scaled * self.steps.take(places)
 
+    def cosines(self, places: Places, direction: Numbers) -> Numbers:
+        """Of the rows at ``places`` [N] to a ``direction`` [D] of length 1, [N]; not finite for rows of zeros."""
+        with np.errstate(invalid="ignore"):
+            if 2 * len(places) > len(self):  # to look at all is quicker than to copy most of them
+                cosines: Numbers = self.all_scores(direction)[places] / self.norms[places]
+            else:
+                cosines = np.concatenate([_cosines(self.rows(some), direction) for some in pieces(places)])
+        return cosines
+
     def all_scores(self, query: Numbers) -> Numbers:
         """Inner products of one query [D] with every row, [C]."""
         return np.concatenate([np.einsum("cd,d->c", block, query) for block in self.blocks()])
@@ -69,6 +78,17 @@ class ItemVectors:
         """All rows in order, some at a time."""
         for start in range(0, max(1, len(self)), BLOCK):
             yield self.rows(slice(start, start + BLOCK))
+
+
+def pieces(places: Places) -> Iterator[Places]:
+    """So few at a time that their rows take little memory."""
+    for start in range(0, max(1, len(places)), PIECE):
+        yield places[start : start + PIECE]
+
+
+def _cosines(rows: Numbers, direction: Numbers) -> Numbers:
+    cosines: Numbers = np.einsum("nd,d->n", rows, direction) / np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    return cosines
 
 
 def in_8_bits(vectors: Numbers) -> ItemVectors:

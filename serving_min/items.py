@@ -22,6 +22,7 @@ from serving_min.texts import Texts, UnmappedTexts, one_piece, valid
 
 SLOTS_FILE = "item_codes.npy"  # beside items.arrow
 NO_FILTERS = Filters()
+FEW_LABELS = 8
 MOST_DESCRIBED = 100_000  # items whose description is kept at hand
 ALWAYS = -(1 << 63)  # available since ever
 COLUMNS = {
@@ -56,6 +57,11 @@ class Labels:
 
     def labelled(self, wanted: list[int]) -> NDArray[np.bool_]:
         """The same for their codes."""
+        if len(wanted) <= FEW_LABELS:  # to compare is quicker than to look up
+            among = np.zeros(len(self.codes), np.bool_)
+            for code in wanted:
+                among |= self.codes == code
+            return among
         chosen = np.zeros(len(self.names) + 1, np.bool_)  # the last place is for code -1
         chosen[wanted] = True
         return chosen[self.codes]

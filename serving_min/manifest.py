@@ -91,7 +91,8 @@ class FaissIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
     """``factory`` is the string that built the index, ``settings`` its search-time parameters as
     FAISS's ``ParameterSpace`` spells them (``nprobe``, ``k_factor_rf``, ``efSearch``). ``recall`` is the
     measured share of the exact ``k`` best that it finds, ``target`` the share asked for. ``widening`` times as many
-    items as are wanted are to be asked for, of which exact scores leave the best.
+    items as are wanted are to be asked for, of which exact scores leave the best. The ``similar_probes`` lists around
+    an item have as large a share of those most like it (0: all items are to be compared).
     """
 
     factory: Name
@@ -103,6 +104,7 @@ class FaissIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
     k: Positive
     widening: Positive = 1
     metric: Literal["inner product"] = "inner product"
+    similar_probes: Count = 0
 
 
 class TableIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="table"):

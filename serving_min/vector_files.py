@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.cells import Cells
 from serving_min.encoder import company_matters, run_once
 from serving_min.item_vectors import ItemVectors
 from serving_min.manifest import FaissIndex, History
@@ -25,12 +26,15 @@ def read_vectors(folder: Path, history: History, described: FaissIndex, candidat
     vectors = _read_item_vectors(folder / "vectors.npy", described)
     codes, vectors = _read_codes(folder / "vectors.npz", vectors, candidates)
     index, exact = _read_index(folder / "items.faiss", described, vectors)
+    cells = _read_cells(folder / "items.faiss", index, described)
     with reading(folder / "encoder.onnx") as path:
         encoder = open_session(path)
         takes = {node.name for node in encoder.get_inputs()}
         inputs = history.inputs
         must(takes == set(inputs), f"takes {sorted(takes)}, the manifest says {sorted(inputs)}")
-        model = Vectors(encoder, inputs, history.max_length, index, codes, vectors, exact, described.widening)
+        model = Vectors(
+            encoder, inputs, history.max_length, index, codes, vectors, exact, described.widening, cells=cells
+        )
         if len(candidates):
             attributes = len(history.attributes)
             blank = np.zeros((2, attributes), np.int32)
@@ -97,3 +101,14 @@ def _read_index(path: Path, described: FaissIndex, vectors: ItemVectors) -> tupl
         places = index.search(vectors.rows(slice(PROBED)), min(PROBED, len(vectors)))[1]
         must(bool((places < len(vectors)).all()), f"finds places beyond its {len(vectors)} vectors")
     return index, exact
+
+
+def _read_cells(path: Path, index: Any, described: FaissIndex) -> Cells | None:
+    if not described.similar_probes:
+        return None
+    with reading(path):
+        cells = Cells.of(index, described.similar_probes, described.k)
+        must(cells is not None, f"the index has no lists, the manifest says to look into {described.similar_probes}")
+        for places in () if cells is None else cells.lists:
+            must(not len(places) or (places.min() >= 0 and places.max() < described.size), "places beyond its vectors")
+    return cells

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.bounds import Bounds, best_of, no_opinion
+from serving_min.cells import Cells
 from serving_min.depth import depth
 from serving_min.encoder import encoded
-from serving_min.item_vectors import ItemVectors
+from serving_min.item_vectors import ItemVectors, pieces
 from serving_min.laps import lap
 from serving_min.opinions import CODE_BITS
 from serving_min.queries import Queries
@@ -24,7 +25,7 @@ EXACT_BELOW = 10_000  # items left by a filter: scoring them all is then the qui
 MOST_FETCHED = 1 << 14  # neighbours asked of the index for one list; beyond that, exact scoring
 SLACK = 1e-5  # relative: the index sums in another order, so closer scores may have changed places
 SHALLOW = 512  # neighbours: what looks no deeper is not told apart
-SAMPLE = 4_096  # candidates that tell how many a filter leaves
+SAMPLE = 1 << 16  # candidates that tell how many a filter leaves
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Vectors:
     exact: bool = False  # the index itself leaves nothing out
     widening: int = 1
     together: bool = True  # whether histories may be encoded in company, see ``serving_min/encoder.py``
+    cells: Cells | None = None  # where to look for similar items; None: everywhere
 
     @cached_property
     def _all(self) -> bool:
@@ -85,15 +87,36 @@ class Vectors:
         return [no_opinion(bound.k) if best is None else best for best, bound in zip(lists, bounds, strict=True)]
 
     def similar(self, code: int, bounds: Bounds) -> TopK:
-        """The nearest items by cosine; no opinion on an item without a vector."""
-        place = int(self.codes.searchsorted(code))
-        if place == len(self.codes) or self.codes[place] != code or not self.vectors.norms[place]:
+        """The nearest items by cosine, of those that the cells around it have; no opinion on one without a vector."""
+        place = int(self.codes.searchsorted(np.int32(code)))  # for another type all codes would be copied
+        if place == len(self.codes) or self.codes[place] != code:
             return no_opinion(bounds.k)
-        direction = self.vectors.rows(slice(place, place + 1))[0] / self.vectors.norms[place]
-        inside = bounds.places(self.codes)
-        inside = inside[self.vectors.norms[inside] > 0]
-        cosines = self._scores(inside, direction) / self.vectors.norms[inside]
-        return best_of(self.codes[inside], cosines, bounds.k)
+        own = self.vectors.rows(slice(place, place + 1))[0]
+        length = np.sqrt(np.einsum("d,d->", own, own))
+        if not length:
+            return no_opinion(bounds.k)
+        direction = own / length
+        around = self._around(direction, bounds)
+        inside = bounds.places(self.codes) if around is None else around
+        cosines = self.vectors.cosines(inside, direction)
+        there = np.isfinite(cosines)
+        return best_of(self.codes[inside[there]], cosines[there], bounds.k)
+
+    def _around(self, direction: NDArray[np.float32], bounds: Bounds) -> NDArray[np.int64] | None:
+        """Where in the bounds those stand that may be most alike; None: anywhere."""
+        if self.cells is None or bounds.among is not None:
+            return None
+        left = len(self.codes) if bounds.allowed is None else self._left(bounds.allowed)
+        if left <= EXACT_BELOW:
+            return None
+        around = self.cells.around(direction, bounds.k, left / len(self.codes))
+        if around is None:
+            return None
+        if bounds.allowed is not None:  # first: the rest takes longer
+            around = around[bounds.allowed[self.codes[around]]]
+        around.sort()
+        inside = around[bounds.within(self.codes[around])]
+        return inside if len(inside) >= bounds.k else None
 
     def of(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
         """The vectors of any item codes [N, D], zeros for those that are no candidates."""
@@ -122,11 +145,11 @@ class Vectors:
 
     def _left(self, allowed: NDArray[np.bool_]) -> int:
         """How many candidates are allowed: about, if they are many."""
-        share = allowed[self.codes[:: max(1, len(self.codes) // SAMPLE)]].mean()
-        if share > 0.1:
-            return int(share * len(self.codes))
-        few = int(np.count_nonzero(allowed))  # of all items, candidates or not: that is known much sooner
-        return few if few <= EXACT_BELOW else int(np.count_nonzero(allowed[self.codes]))
+        few = int(np.count_nonzero(allowed))  # of all items, candidates or not
+        if few <= EXACT_BELOW:
+            return few
+        sample = self.codes[:: max(1, len(self.codes) // SAMPLE)]
+        return int(allowed[sample].mean() * len(self.codes))
 
     def _found(
         self, queries: NDArray[np.float32], bounds: Sequence[Bounds], depths: NDArray[np.int64]
@@ -181,7 +204,8 @@ class Vectors:
         if 2 * len(places) > len(self.vectors):  # to score them all is quicker than to copy most of them
             scores = self.vectors.all_scores(query)[places]
         else:
-            scores = self.vectors.scores(places[None], query[None])[0]
+            some = [self.vectors.scores(piece[None], query[None])[0] for piece in pieces(places)]
+            scores = np.concatenate(some)
         return scores
 
 

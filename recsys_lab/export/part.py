@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from recsys_lab.errors import ExportError
+from recsys_lab.export.cells import similar_probes
 from recsys_lab.export.encoder import export_encoder
 from recsys_lab.export.index import build_index
 from recsys_lab.export.neighbours import build_table
@@ -126,6 +127,7 @@ def _write_vectors(
         recall=choice.recall,
         target=choice.target,
         k=choice.k,
+        similar_probes=similar_probes(choice.index, vectors, target=choice.target, k=choice.k, seed=settings.seed),
     )
     exact = choice.factory == "Flat"
     return ModelPart(index, tuple(module.inputs), model.max_history, exact, write_new_items(model, folder))

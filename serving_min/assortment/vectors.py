@@ -92,6 +92,8 @@ class Grown(Vectors):
             parts["codes"] = np.concatenate([model.codes, codes])
             parts["vectors"] = MoreVectors(vectors, first=model.vectors)
             parts["index"] = MoreIndex(model.index, vectors, len(model.codes))
+            if model.cells is not None:
+                parts["cells"] = model.cells.with_late(np.arange(len(model.codes), len(model.codes) + len(codes)))
         return cls(**parts, known=known)
 
     def best(self, queries: Queries, bounds: Sequence[Bounds]) -> list[TopK]:

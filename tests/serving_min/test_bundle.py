@@ -120,6 +120,7 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
         ("static", lambda m: m["files"]["items.arrow"].update(sha256="x"), "at `$.files[...].sha256`"),
         ("static", lambda m: m["files"]["items.arrow"].update(sha256="0" * 64), "items.arrow: damaged"),
         ("vector", lambda m: m["index"].update(dimension=3), "vectors are (5, 2), the manifest says (5, 3)"),
+        ("vector", lambda m: m["index"].update(similar_probes=3), "no lists, the manifest says to look into 3"),
         ("vector", lambda m: m["index"].update(settings={"nprobe": 3}), "items.faiss: "),
     ],
 )
@@ -310,10 +311,13 @@ def test_search_settings_of_the_manifest_are_used(copy: Callable[[str], Path]) -
     write_items(folder / "items.arrow", pa.table({"item_id": [str(code) for code in range(100)]}))
     np.savez(folder / "fallback.npz", scores=np.ones(100, np.float32), candidates=np.ones(100, bool))
     index = write_vectors(folder, vectors, 100, factory="IVF4,Flat")
+    index = msgspec.structs.replace(index, similar_probes=1)
     seal(folder, msgspec.structs.replace(read_manifest(folder), index=index))
     model = Bundle.load(folder).model
     assert isinstance(model, Vectors)
     assert model.index.nprobe == 2
+    assert model.cells is not None
+    assert (model.cells.probes, sum(map(len, model.cells.lists))) == (1, 100)
 
 
 def test_written_and_read_manifests_are_the_same(bundles: dict[str, Path]) -> None:

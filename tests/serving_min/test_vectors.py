@@ -33,6 +33,11 @@ def test_scores_and_lengths_are_those_of_the_rows(vectors: ItemVectors, monkeypa
     np.testing.assert_allclose(vectors.scores(PLACES, QUERIES), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(vectors.all_scores(QUERIES[0]), rows @ QUERIES[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(vectors.norms, np.linalg.norm(rows, axis=1), rtol=1e-5)
+    monkeypatch.setattr(item_vectors, "PIECE", 4)
+    direction = QUERIES[0] / np.linalg.norm(QUERIES[0])
+    cosines = rows @ direction / np.linalg.norm(rows, axis=1)
+    for places in (np.arange(10), np.arange(50), np.arange(0)):
+        np.testing.assert_allclose(vectors.cosines(places, direction), cosines[places], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("vectors", [ItemVectors(VECTORS), in_8_bits(VECTORS)], ids=["float32", "8 bits"])

@@ -22,6 +22,7 @@ from recsys_lab import pipeline
 from recsys_lab.atomic import whole_folder
 from recsys_lab.data.fold import Fold
 from recsys_lab.export.bundle import described
+from recsys_lab.export.cells import similar_probes
 from recsys_lab.export.encoder import export_encoder
 from recsys_lab.export.index import build_index
 from recsys_lab.export.tables import write_item_vectors
@@ -112,7 +113,15 @@ def make(count: int, cache: Path) -> Path:
         choice.write(folder / "items.faiss")
         (folder / "golden.jsonl").touch()
         index = FaissIndex(
-            choice.factory, choice.settings, vectors.shape[1], count, choice.recall, choice.target, K, choice.widening
+            choice.factory,
+            choice.settings,
+            vectors.shape[1],
+            count,
+            choice.recall,
+            choice.target,
+            K,
+            choice.widening,
+            similar_probes=similar_probes(choice.index, vectors, target=choice.target, k=K),
         )
         manifest = Manifest(
             name=f"generated-{count}",
