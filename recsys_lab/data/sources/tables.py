@@ -206,6 +206,8 @@ def epoch_seconds(column: str, time_format: str | None = None, *, sql_type: str 
     Without a ``time_format`` (of strptime) numbers count seconds, milli-, micro- or nanoseconds by
     their size, so dates before 1973 must be seconds, and text is an ISO time, in UTC unless it says.
     """
+    if sql_type == _ZONED_NANOSECONDS:
+        column, sql_type = f"CAST({column} AS TIMESTAMPTZ)", "TIMESTAMPTZ"
     if sql_type.startswith(("TIMESTAMP", "DATE")):
         return f"CAST(floor(epoch({column})) AS BIGINT)"
     if time_format is not None:
@@ -240,6 +242,7 @@ def reason(error: Exception) -> str:
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 _FLOATS = ("FLOAT", "DOUBLE")
+_ZONED_NANOSECONDS = "TIMESTAMPTZ_NS"  # the engine reads no epoch out of these
 
 
 def _create_entities(

@@ -22,9 +22,10 @@ MOMENT = 1704157445
         pd.Series([float(MOMENT), None]),
         pd.to_datetime(pd.Series([MOMENT, None]), unit="s"),
         pd.to_datetime(pd.Series([MOMENT, None]), unit="s", utc=True).dt.tz_convert("Asia/Tokyo"),
+        pd.to_datetime(pd.Series([MOMENT, None]), unit="s", utc=True).dt.as_unit("ns"),
         pd.Series(["2024-01-02T01:04:05", None]),
     ],
-    ids=["seconds", "milliseconds", "floats", "timestamps", "zoned", "text"],
+    ids=["seconds", "milliseconds", "floats", "timestamps", "zoned", "zoned nanoseconds", "text"],
 )
 def test_times_of_any_type_are_seconds(tmp_path: Path, times: pd.Series) -> None:
     path = tmp_path / "log.parquet"
