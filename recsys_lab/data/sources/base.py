@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -81,3 +82,8 @@ def sql_literal(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return repr(value).upper() if isinstance(value, bool) else repr(value)
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def sql_path(path: Path) -> str:
+    """The path as an SQL literal that names this one file, though the engine takes some letters for wildcards."""
+    return sql_literal(re.sub(r"[*?[]", r"[\g<0>]", str(path)))

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys_lab.data.sources.base import sql_literal
+from recsys_lab.data.sources.base import sql_literal, sql_path
 from recsys_lab.errors import EmptyDataError, SourceError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LINES_AT_ONCE = 10_000
 
 def json_relation(paths: Sequence[Path], fields: Mapping[str, str]) -> str:
     """The named fields of every line, with their SQL types; NULL where a line lacks one."""
-    listed = ", ".join(map(sql_literal, paths))
+    listed = ", ".join(map(sql_path, paths))
     typed = ", ".join(f"{sql_literal(name)}: {sql_literal(sql_type)}" for name, sql_type in fields.items())
     return f"read_json([{listed}], format = 'newline_delimited', columns = {{{typed}}})"
 

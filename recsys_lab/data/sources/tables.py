@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys_lab.data import columns
-from recsys_lab.data.sources.base import existing, sql_literal
+from recsys_lab.data.sources.base import existing, sql_literal, sql_path
 from recsys_lab.errors import EmptyDataError, SchemaError, SourceError
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def _header(line: str, delimiter: str, quote: str, path: Path) -> list[str]:
 
 
 def _listed(paths: Path | Sequence[Path]) -> str:
-    return ", ".join(sql_literal(path) for path in ([paths] if isinstance(paths, Path) else paths))
+    return ", ".join(sql_path(path) for path in ([paths] if isinstance(paths, Path) else paths))
 
 
 def _quoted(name: str) -> str:

@@ -35,6 +35,12 @@ def test_sessions_become_users(tmp_path: Path, packing: str) -> None:
     ]
 
 
+def test_brackets_in_a_name_are_no_wildcards(tmp_path: Path) -> None:
+    write(tmp_path / "train1.jsonl", lines(SESSIONS[0]))
+    path = write(tmp_path / "train[1].jsonl", lines(SESSIONS[1]))
+    assert Loaded(Otto(path)).events("user_id") == [("7",)]
+
+
 def test_every_file_of_a_folder_is_read(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", lines(SESSIONS[1]))
     write(tmp_path / "test.jsonl", lines(SESSIONS[0]), packing=".gz")

@@ -39,6 +39,12 @@ def test_the_files_of_a_folder_are_one_log(tmp_path: Path) -> None:
     assert Loaded(Parquet(tmp_path)).events("row_id, user_id") == [(0, "u"), (1, "v")]
 
 
+def test_brackets_and_stars_in_a_name_are_no_wildcards(tmp_path: Path) -> None:
+    for name, user in (("log[1]*.parquet", "u"), ("log1.parquet", "v"), ("log1x.parquet", "w")):
+        pd.DataFrame({"user_id": [user], "item_id": ["A"], "timestamp": [1]}).to_parquet(tmp_path / name)
+    assert Loaded(Parquet(tmp_path / "log[1]*.parquet")).events("user_id") == [("u",)]
+
+
 def test_a_mapping_and_a_catalogue_work_as_for_text(tmp_path: Path) -> None:
     pd.DataFrame({"u": ["x"], "item_id": ["A"], "timestamp": [1]}).to_parquet(tmp_path / "log.parquet")
     pd.DataFrame({"item_id": ["A"], "tags": [["red", "big"]]}).to_parquet(tmp_path / "items.parquet")
