@@ -39,6 +39,20 @@ def test_the_files_of_a_folder_are_one_log(tmp_path: Path) -> None:
     assert Loaded(Parquet(tmp_path)).events("row_id, user_id") == [(0, "u"), (1, "v")]
 
 
+def test_files_of_which_some_have_event_types_are_refused(tmp_path: Path) -> None:
+    """Those of the second would all be views, since the first says what is read."""
+    log = pd.DataFrame({"user_id": ["u"], "item_id": ["A"], "timestamp": [1], "device": ["x"]})
+    log.to_parquet(tmp_path / "1.parquet")
+    log.assign(event="purchase", colour="red").to_parquet(tmp_path / "2.parquet")
+    with pytest.raises(SchemaError, match=r"2\.parquet: has \['event', .*1\.parquet \['item_id', "):
+        Loaded(Parquet(tmp_path))
+    log.drop(columns="device").to_parquet(tmp_path / "2.parquet")
+    assert Loaded(Parquet(tmp_path)).count("events") == 2
+    (tmp_path / "3.parquet").write_text("text")
+    with pytest.raises(SourceError, match=r"3\.parquet: cannot be read"):
+        Loaded(Parquet(tmp_path))
+
+
 def test_brackets_and_stars_in_a_name_are_no_wildcards(tmp_path: Path) -> None:
     for name, user in (("log[1]*.parquet", "u"), ("log1.parquet", "v"), ("log1x.parquet", "w")):
         pd.DataFrame({"user_id": [user], "item_id": ["A"], "timestamp": [1]}).to_parquet(tmp_path / name)
