@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_being_written: set[Path] = set()  # by this process
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -38,11 +40,13 @@ def whole_folder(final: Path) -> Iterator[Path]:
         raise FileExistsError(final)
     partial = final.parent / f".partial-{final.name}-{os.getpid()}"
     partial.mkdir()
+    _being_written.add(partial.resolve())
     try:
         yield partial
         _flush(partial)
         _rename(partial, final)
     finally:
+        _being_written.discard(partial.resolve())
         shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -66,8 +70,13 @@ def _flush(folder: Path) -> None:
 def _sweep(parent: Path) -> None:
     for leftover in parent.glob(".partial-*-*"):
         owner = leftover.name.rpartition("-")[2]
-        if owner.isdigit() and not alive(int(owner)):
+        if owner.isdigit() and not _is_written(leftover, int(owner)):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_written(partial: Path, owner: int) -> bool:
+    """Whether its process is at work. In a container that is started again, a dead one had the id of this one."""
+    return partial.resolve() in _being_written if owner == os.getpid() else alive(owner)
 
 
 def alive(pid: int) -> bool:

@@ -65,6 +65,15 @@ def test_a_killed_writer_leaves_no_final_name_and_the_next_one_sweeps(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
+def test_what_a_dead_process_of_our_own_id_left_is_swept(tmp_path):
+    left = tmp_path / f".partial-run-{os.getpid()}"  # process 1 of a container that was killed and started again
+    left.mkdir()
+    (left / "a.txt").write_text("half")
+    with whole_folder(tmp_path / "run") as folder:
+        (folder / "b.txt").write_text("b")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["run", "run/b.txt"]
+
+
 def test_a_living_writer_is_left_alone(tmp_path):
     with whole_folder(tmp_path / "one") as one:
         with whole_folder(tmp_path / "two"):
