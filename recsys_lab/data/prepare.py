@@ -67,6 +67,8 @@ def prepare(
             with whole_folder(folder) as partial:
                 _write(source, cleaning, fingerprint, partial, memory_limit, threads, progress, clock)
         except FileExistsError:
+            if not folder.exists():  # root is a file
+                raise
             progress("already prepared by another process")
     return Dataset.load(folder)
 

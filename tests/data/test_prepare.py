@@ -77,6 +77,13 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_the_folder_is_no_prepared_data(tmp_path: Path) -> None:
+    root = tmp_path / "prepared"
+    root.write_text("a file")
+    with pytest.raises(FileExistsError, match="prepared"):
+        prepared(root, [("u", "A", 1)])
+
+
 def test_what_a_killed_run_left_is_never_read_and_removed_by_the_next(tmp_path: Path) -> None:
     log, root = tmp_path / "log.csv", tmp_path / "prepared"
     log.write_text("user_id,item_id,timestamp\nu,A,1\nu,B,2\n")
