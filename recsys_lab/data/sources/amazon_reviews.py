@@ -9,7 +9,7 @@ from recsys_lab.data import columns
 from recsys_lab.data.sources.base import Source, existing, sql_literal
 from recsys_lab.data.sources.json_lines import first_object, json_relation, untyped_relation
 from recsys_lab.data.sources.known_names import PACKINGS, column_named
-from recsys_lab.data.sources.tables import create_table, epoch_seconds, files_at, text_id
+from recsys_lab.data.sources.tables import create_table, epoch_seconds, files_at, number, text_id
 from recsys_lab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class AmazonReviews(Source):
             columns.USER: text_id(given[columns.USER]),
             columns.ITEM: text_id(given[columns.ITEM]),
             columns.TIME: epoch_seconds(given[columns.TIME]),
-            columns.VALUE: f"TRY_CAST({given[columns.VALUE]} AS DOUBLE)",
+            columns.VALUE: number(given[columns.VALUE]),
             columns.EVENT: "'rating'",
         }
         relation = json_relation(files, dict.fromkeys(given.values(), "VARCHAR"))

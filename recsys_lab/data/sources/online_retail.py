@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from recsys_lab.data import columns
 from recsys_lab.data.sources.base import Source
 from recsys_lab.data.sources.known_names import column_named
-from recsys_lab.data.sources.tables import columns_of, create_table, csv_relation, epoch_seconds, files_at, text_id
+from recsys_lab.data.sources.tables import (
+    columns_of,
+    create_table,
+    csv_relation,
+    epoch_seconds,
+    files_at,
+    number,
+    text_id,
+)
 from recsys_lab.data.step import Step
 from recsys_lab.errors import ConfigError
 
@@ -88,9 +96,9 @@ class OnlineRetail(Source):
             columns.ITEM: f"upper({text_id(given['code'])})",
             columns.TIME: time,
             columns.EVENT: f"CASE WHEN trim({given['invoice']}) LIKE 'C%' THEN 'cancellation' ELSE 'purchase' END",
-            columns.VALUE: f"TRY_CAST({given['quantity']} AS DOUBLE)",
+            columns.VALUE: number(given["quantity"]),
             columns.BASKET: text_id(given["invoice"]),
-            columns.PRICE: f"TRY_CAST({given['price']} AS DOUBLE)",
+            columns.PRICE: number(given["price"]),
             columns.TITLE: text_id(given["description"]),
             "country": text_id(given["country"]),
         }

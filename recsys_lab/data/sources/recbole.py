@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from recsys_lab.data import columns
 from recsys_lab.data.sources.base import Source, sql_literal
 from recsys_lab.data.sources.known_names import column_beside, column_named, file_beside, only_file, unpacked_name
-from recsys_lab.data.sources.tables import columns_of, create_table, csv_relation, epoch_seconds, text_id
+from recsys_lab.data.sources.tables import columns_of, create_table, csv_relation, epoch_seconds, number, text_id
 from recsys_lab.errors import ConfigError, SchemaError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class RecBole(Source):
         }
         rated = self.rating_field in file.types
         if rated:
-            expressions[columns.VALUE] = f"TRY_CAST({file.column(self.rating_field)} AS DOUBLE)"
+            expressions[columns.VALUE] = number(file.column(self.rating_field))
         expressions[columns.EVENT] = sql_literal(self.event or ("rating" if rated else "view"))
         create_table(connection, "raw_events", file.relation, expressions, path=file.path, times_from=time)
 
@@ -137,4 +137,4 @@ class AtomicFile:
     def value(self, field: str) -> str:
         """SQL of a field: a number for a float, otherwise text that is not blank."""
         column = self.column(field)
-        return f"TRY_CAST({column} AS DOUBLE)" if self.types[field] == "float" else text_id(column)
+        return number(column) if self.types[field] == "float" else text_id(column)

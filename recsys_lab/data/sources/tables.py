@@ -235,6 +235,11 @@ def text_id(column: str, *, sql_type: str = "VARCHAR") -> str:
     return f"nullif(trim(CAST({column} AS VARCHAR)), '')"
 
 
+def number(column: str) -> str:
+    """SQL for a number out of ``column``; NULL where it does not parse, is NaN or too large for 32 bits."""
+    return f"CASE WHEN isfinite(TRY_CAST({column} AS REAL)) THEN TRY_CAST({column} AS DOUBLE) END"
+
+
 def reason(error: Exception) -> str:
     """What the engine complains of, in one line."""
     return " ".join(str(error).split("\n\n")[0].partition("Possible fixes")[0].split())[:300]
@@ -271,7 +276,7 @@ def _expressions(found: Mapping[str, str], chosen: Mapping[str, str], time_forma
         if name in TIMES:
             expressions[name] = epoch_seconds(quoted, time_format, sql_type=sql_type)
         elif name in NUMBERS:
-            expressions[name] = f"TRY_CAST({quoted} AS DOUBLE)"
+            expressions[name] = number(quoted)
         else:
             expressions[name] = text_id(quoted, sql_type=sql_type)
     return expressions

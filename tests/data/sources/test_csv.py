@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_lab.data.cleaning import Cleaning
 from recsys_lab.data.prepare import prepare
 from recsys_lab.data.sources.csv import Csv
 from recsys_lab.errors import DataError, EmptyDataError, SchemaError, SourceError
@@ -182,6 +183,15 @@ def test_a_few_spoilt_times_in_a_large_file_are_dropped_and_counted(tmp_path: Pa
     rows = "".join(f"u,A{number},{number}\n" for number in range(300))
     dataset = prepare(Csv(write(tmp_path / "log.csv", f"{HEADER}u,B,soon\n{rows}")), root=tmp_path / "prepared")
     assert {step.name: step.dropped for step in dataset.lineage.steps if step.dropped} == {"times": 1}
+
+
+def test_what_is_no_finite_number_is_no_value(tmp_path: Path) -> None:
+    cells = ("nan", "inf", "1e300", "x", "", "4.1", "3")
+    rows = "".join(f"u,{item},{item},{cell}\n" for item, cell in enumerate(cells))
+    source = Csv(write(tmp_path / "log.csv", "user_id,item_id,timestamp,value\n" + rows))
+    assert [value for (value,) in Loaded(source).events("value")] == [None, None, None, None, None, 4.1, 3.0]
+    dataset = prepare(source, Cleaning(min_value=4.1), root=tmp_path / "prepared")
+    assert table(dataset) == [("u", "5", 5)]
 
 
 def test_an_item_that_stands_in_the_catalogue_twice_is_named(tmp_path: Path) -> None:
