@@ -99,7 +99,7 @@ def create_events(
     """``raw_events`` from the standard columns of a relation; ``mapping`` gives their names there.
 
     ``event`` is what every row is, for a file that does not say. Raises SourceError when the file
-    cannot be read, SchemaError when a column is missing or its times do not parse, and
+    cannot be read, SchemaError when a column is missing or its times or values do not parse, and
     EmptyDataError when it has no row.
     """
     found = columns_of(connection, relation, path=path)
@@ -109,6 +109,7 @@ def create_events(
         expressions[columns.EVENT] = sql_literal(event)
     time = _quoted(chosen[columns.TIME])
     create_table(connection, "raw_events", relation, expressions, path=path, times_from=time)
+    _check_readable(connection, "raw_events", relation, chosen, time_format, path)
 
 
 def create_items(
@@ -267,6 +268,26 @@ def _create_entities(
     renamed = set(chosen.values())
     expressions |= {name: _quoted(name) for name in found if name not in renamed and name not in expressions}
     create_table(connection, table, relation, expressions, path=path)
+    _check_readable(connection, table, relation, chosen, time_format, path)
+
+
+def _check_readable(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    relation: str,
+    chosen: Mapping[str, str],
+    time_format: str | None,
+    path: Path,
+) -> None:
+    """Raises SchemaError for a column of numbers or dates that is written in another way: all would be missing."""
+    for name in [name for name in (*NUMBERS, columns.AVAILABLE_FROM) if name in chosen]:
+        if _value(connection, f"SELECT count({_quoted(name)}) FROM {table}"):
+            continue
+        text = f"CAST({_quoted(chosen[name])} AS VARCHAR)"
+        first = _value(connection, f"SELECT {text} FROM {relation} WHERE regexp_matches({text}, '[0-9]') LIMIT 1")
+        if first:
+            form = "12.50" if name in NUMBERS else time_format or "2024-01-31"
+            raise SchemaError(f"{path}: no {name} can be read, the first is {first!r}; write it as {form}")
 
 
 def _expressions(found: Mapping[str, str], chosen: Mapping[str, str], time_format: str | None) -> dict[str, str]:

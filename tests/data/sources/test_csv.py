@@ -146,6 +146,12 @@ HEADER = "user_id,item_id,timestamp\n"
             SchemaError,
             "log.csv: 2 of 3 times cannot be read, the first is 'soon'; give data.time_format",
         ),
+        (
+            "user_id,item_id,timestamp,value\nu,A,5,\nu,B,5,'4,5'\n".replace("'", '"'),
+            {},
+            SchemaError,
+            "log.csv: no value can be read, the first is '4,5'; write it as 12.50",
+        ),
         (f"{HEADER}u,A,5\nu,B\n", {}, SourceError, "CSV Error on Line: 3 Original Line: u,B"),
         (f'{HEADER}u,"A,5\nu,B,6\n', {}, SourceError, "log.csv: cannot be read"),
     ],
@@ -155,6 +161,22 @@ def test_each_kind_of_bad_file_is_told_what_is_wrong(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         Loaded(Csv(write(tmp_path / "log.csv", text), **settings))
+
+
+@pytest.mark.parametrize(
+    ("price", "date", "message"),
+    [
+        ("$3", "31/01/2024", "items.csv: no price can be read, the first is '$3'; write it as 12.50"),
+        ("3", "2024-01-31", "no available_from can be read, the first is '2024-01-31'; write it as %d/%m/%Y"),
+    ],
+)
+def test_a_catalogue_s_column_of_which_nothing_can_be_read_is_refused(
+    tmp_path: Path, price: str, date: str, message: str
+) -> None:
+    log = write(tmp_path / "log.csv", "user_id,item_id,timestamp\nu,A,31/01/2024\n")
+    items = write(tmp_path / "items.csv", f"item_id,price,available_from\nA,,\nB,{price},{date}\nC,unknown,soon\n")
+    with pytest.raises(SchemaError, match=re.escape(message)):
+        Loaded(Csv(log, items_path=items, time_format="%d/%m/%Y"))
 
 
 @pytest.mark.parametrize(
