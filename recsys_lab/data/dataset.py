@@ -16,7 +16,7 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.lineage import Lineage
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.data.steps import ITEM_AGGREGATES
-from recsys_lab.errors import DataError
+from recsys_lab.errors import DataError, EmptyDataError
 
 FORMAT = 1
 KEYS = {"format", "name", "fingerprint", "order_only", "event_names", "attribute_names"}
@@ -44,18 +44,26 @@ class Dataset:
 
     @classmethod
     def load(cls, folder: Path) -> Dataset:
-        """Read what ``prepare`` wrote. Raises DataError when the folder holds something else."""
+        """Read what ``prepare`` wrote. Raises DataError when the folder holds something else or is damaged, and
+        EmptyDataError when all its users are forgotten."""
+        from pyarrow import ArrowException
+
         described = _described(folder)
-        users = pd.read_parquet(folder / "users.parquet")
-        items = pd.read_parquet(folder / "items.parquet")
         names = tuple((name, tuple(values)) for name, values in described["attribute_names"])
-        log = _read_log(
-            folder / "log.parquet",
-            attributes=_attribute_codes(users, names),
-            n_items=len(items),
-            event_names=tuple(described["event_names"]),
-            attribute_names=names,
-        )
+        try:
+            users = pd.read_parquet(folder / "users.parquet")
+            items = pd.read_parquet(folder / "items.parquet")
+            log = _read_log(
+                folder / "log.parquet",
+                attributes=_attribute_codes(users, names),
+                n_items=len(items),
+                event_names=tuple(described["event_names"]),
+                attribute_names=names,
+            )
+        except (OSError, ArrowException) as error:
+            raise DataError(f"{folder}: is damaged ({error}); remove it and prepare again") from error
+        if len(log) == 0:
+            raise EmptyDataError(f"{folder}: all users that had events are forgotten")
         return cls(
             name=described["name"],
             log=log,

@@ -73,3 +73,15 @@ def test_another_folder_a_damaged_one_and_another_version_are_refused(tmp_path: 
     described.write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         Dataset.load(dataset.folder)
+
+
+@pytest.mark.parametrize("name", ["log", "items", "users"])
+def test_a_damaged_and_a_missing_table_are_told(tmp_path: Path, name: str) -> None:
+    dataset = prepared(tmp_path, EVENTS)
+    path = dataset.folder / f"{name}.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=rf"is damaged .*{name}\.parquet.*prepare again"):
+        Dataset.load(dataset.folder)
+    path.unlink()
+    with pytest.raises(DataError, match=rf"is damaged .*{name}\.parquet.*prepare again"):
+        Dataset.load(dataset.folder)

@@ -16,7 +16,7 @@ from recsys_lab.data.forget import AUDIT, Erased, forget
 from recsys_lab.data.prepare import prepare
 from recsys_lab.data.sources.csv import Csv
 from recsys_lab.data.sources.serving_log import ServingLog
-from recsys_lab.errors import SourceError
+from recsys_lab.errors import EmptyDataError, SourceError
 from recsys_lab.export.users import prepared_users
 from serving_min.pseudonyms import pseudonym
 from serving_min.settings import Settings
@@ -44,6 +44,13 @@ def prepared(tmp_path: Path) -> Dataset:
     dataset = prepare(source, root=tmp_path / "prepared")
     prepared_users(dataset)
     return dataset
+
+
+def test_data_whose_users_are_all_forgotten_are_empty(prepared: Dataset) -> None:
+    for user in ("ann", "bob", "cat"):
+        forget(user, prepared.folder.parent, Settings(), clock=lambda: NOW)
+    with pytest.raises(EmptyDataError, match="are forgotten"):
+        Dataset.load(prepared.folder)
 
 
 def test_a_user_leaves_and_the_others_stay_who_they_are(prepared: Dataset) -> None:
