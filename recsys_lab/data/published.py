@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -93,7 +93,7 @@ class Predefined(Splitter):
     def _parts(self, dataset: Dataset) -> NDArray[np.object_]:
         """The part of each event of the log, [N]."""
         path = self._file()
-        given = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        given = _read(path)
         missing = {columns.USER, columns.ITEM, "part"} - set(given)
         if missing:
             raise SplitError(f"split.path: {path} lacks {sorted(missing)}; it has {list(given)}")
@@ -109,14 +109,30 @@ class Predefined(Splitter):
             }
         )
         keys = [name for name in events if name in given]
+        if columns.TIME in given:
+            given = given.assign(timestamp=_seconds(given[columns.TIME], path))
         given = given.astype({columns.USER: str, columns.ITEM: str}).drop_duplicates(keys, keep="last")
         parts = events.merge(given[[*keys, "part"]], on=keys, how="left")["part"]
         return parts.fillna("train").to_numpy(dtype=object)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Ids as they are written: 007 is not 7, and NA is an id like others."""
-    return pd.read_csv(path, dtype={columns.USER: str, columns.ITEM: str}, keep_default_na=False)
+def _read(path: Path) -> pd.DataFrame:
+    """Ids as they are written: 007 is not 7, and NA is an id like others. Raises SplitError."""
+    try:
+        if path.suffix in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        return pd.read_csv(path, dtype={columns.USER: str, columns.ITEM: str}, keep_default_na=False)
+    except ValueError as error:  # what pandas and Arrow say of a file in another format
+        raise SplitError(f"split.path: {path} cannot be read: {error}") from error
+
+
+def _seconds(times: pd.Series[Any], path: Path) -> pd.Series[Any]:
+    """Times as numbers. Raises SplitError for one that is none."""
+    seconds = pd.to_numeric(times.astype(str), errors="coerce")
+    if seconds.isna().any():
+        first = times[seconds.isna()].iloc[0]
+        raise SplitError(f"split.path: {path} has the timestamp {str(first)!r}; write epoch seconds, as 1307095200")
+    return seconds
 
 
 def _ask_about(log: InteractionLog, rows: NDArray[np.int64]) -> Questions:

@@ -78,11 +78,26 @@ def test_ids_of_the_file_are_taken_as_written(make_dataset, tmp_path):
         ("user_id,item_id\nu1,A\n", r"lacks \['part'\]"),
         ("user_id,item_id,part\nu1,A,dev\n", r"\['dev'\] are none of"),
         ("user_id,item_id,part\nu1,A,valid\n", "names no test event"),
+        ("user_id,item_id,timestamp,part\nu1,A,1,test\nu1,B,1970-01-02,test\n", "timestamp '1970-01-02'; write epoch"),
+        ("", r"parts\.csv cannot be read"),
+        ("\udcff\udcfe", r"parts\.csv cannot be read"),
     ],
 )
 def test_unusable_files_say_why(make_dataset, tmp_path, content, message):
     path = tmp_path / "parts.csv"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, errors="surrogateescape")
     with pytest.raises(SplitError, match=message):
         Predefined(path=str(path)).split(make_dataset(EVENTS))
+
+
+def test_parts_may_be_parquet(make_dataset, tmp_path):
+    path = tmp_path / "parts.pq"
+    times = pd.to_datetime([1, 3], unit="s")
+    parts = pd.DataFrame({"user_id": ["u1", "u3"], "item_id": ["A", "B"], "timestamp": times, "part": "test"})
+    parts.to_parquet(path)
+    with pytest.raises(SplitError, match="timestamp '1970-01-01 00:00:01'; write epoch seconds"):
+        Predefined(path=str(path)).split(make_dataset(EVENTS))
+    for seconds in ([1, 3], ["1", "3"]):
+        parts.assign(timestamp=seconds).to_parquet(path)
+        assert list(Predefined(path=str(path)).split(make_dataset(EVENTS)).test.users) == [2]
