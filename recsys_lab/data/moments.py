@@ -43,5 +43,8 @@ def moment(value: str | float, times: NDArray[np.int64], *, argument: str) -> in
 
 
 def iso(seconds: int) -> str:
-    """Epoch seconds as ``2011-06-03 00:00``, UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    """Epoch seconds as ``2011-06-03 00:00``, UTC; where no calendar reaches, as ``-99999999999 s``."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s"

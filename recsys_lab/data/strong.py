@@ -56,6 +56,8 @@ class Strong(Splitter):
             raise ConfigError(f"split.heldout_users: {self.heldout_users} holds nobody out; use a share or a count")
         if not 0 < self.target_share < 1:
             raise ConfigError(f"split.target_share: {self.target_share} is no share; use a number between 0 and 1")
+        if self.seed < 0:
+            raise ConfigError(f"split.seed: {self.seed} is no seed; use 0 or more")
 
     def folds(self, dataset: Dataset) -> tuple[Fold | None, Fold]:
         rng = np.random.default_rng(self.seed)

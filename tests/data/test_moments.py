@@ -38,3 +38,8 @@ def test_what_is_neither_says_what_would_work(text):
 
 def test_iso_is_utc():
     assert iso(1_307_059_200) == "2011-06-03 00:00"
+
+
+@pytest.mark.parametrize("seconds", [-8_640_000_000_000, 10**20])
+def test_what_no_calendar_reaches_stays_in_seconds(seconds):
+    assert iso(seconds) == f"{seconds} s"

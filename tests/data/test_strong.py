@@ -106,3 +106,5 @@ def test_settings_that_cannot_work_are_refused() -> None:
         Strong(heldout_users=0)
     with pytest.raises(ConfigError, match="target_share: 1"):
         Strong(target_share=1.0)
+    with pytest.raises(ConfigError, match="seed: -1"):
+        Strong(seed=-1)
