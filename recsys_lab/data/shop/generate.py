@@ -73,7 +73,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     for column in map(str, table):
         name, form = IDS.get(column, (column, ""))
         codes = table[column].to_numpy()
-        named[name] = _ids(form, codes.max() + 1).array.take(codes, allow_fill=True) if form else codes
+        named[name] = _ids(form, codes.max(initial=-1) + 1).array.take(codes, allow_fill=True) if form else codes
     return pd.DataFrame(named)
 
 

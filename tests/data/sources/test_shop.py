@@ -46,6 +46,12 @@ def test_extras_are_the_same_bytes_each_time(tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_the_smallest_shop_has_events_though_no_page_was_shown() -> None:
+    shop = Shop(n_users=1, n_items=96, n_events=6, days=14).generate()
+    assert shop.impressions.empty
+    assert len(shop.events) > 0
+
+
 def test_fingerprint_covers_the_settings_only() -> None:
     shop = Shop(**SMALL)
     before = shop.fingerprint()
