@@ -66,12 +66,12 @@ def csv_relation(
     options = {"delim": delimiter, "quote": quote, "escape": quote, "encoding": encoding}
     listed = ", ".join(f"{key} = {sql_literal(value)}" for key, value in options.items())
     shape = f"columns = {{{types}}}, auto_detect = false, header = {names is None}"
-    return f"read_csv([{_listed(files)}], {shape}, {listed})"
+    return f"read_csv([{_listed(files)}], {shape}, {listed}, {_NO_FOLDERS})"
 
 
 def parquet_relation(paths: Path | Sequence[Path]) -> str:
     """Parquet files, with the types they have."""
-    return f"read_parquet([{_listed(paths)}])"
+    return f"read_parquet([{_listed(paths)}], {_NO_FOLDERS})"
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str, *, path: Path) -> dict[str, str]:
@@ -248,6 +248,7 @@ def reason(error: Exception) -> str:
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 _FLOATS = ("FLOAT", "DOUBLE")
+_NO_FOLDERS = "hive_partitioning = false"  # a folder called date=2024-01-01 would replace the file's column date
 _ZONED_NANOSECONDS = "TIMESTAMPTZ_NS"  # the engine reads no epoch out of these
 
 

@@ -68,6 +68,13 @@ def test_the_files_of_a_folder_are_read_in_order_of_their_names(tmp_path: Path) 
     assert Loaded(Csv(tmp_path)).events("row_id, user_id") == [(0, "u"), (1, "v")]
 
 
+def test_a_folder_s_name_says_nothing_about_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "timestamp=2024-01-01"
+    folder.mkdir()
+    write(folder / "log.csv", "user_id,item_id,timestamp\nu,A,5\n")
+    assert Loaded(Csv(folder)).events("user_id, timestamp") == [("u", 5)]
+
+
 def test_files_with_different_headers_are_refused(tmp_path: Path) -> None:
     """Rows are read by position, so users would become items."""
     write(tmp_path / "a.csv", "user_id,item_id,timestamp\nu,A,1\n")

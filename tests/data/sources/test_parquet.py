@@ -39,6 +39,13 @@ def test_the_files_of_a_folder_are_one_log(tmp_path: Path) -> None:
     assert Loaded(Parquet(tmp_path)).events("row_id, user_id") == [(0, "u"), (1, "v")]
 
 
+def test_a_folder_s_name_says_nothing_about_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "timestamp=2024-01-01"
+    folder.mkdir()
+    pd.DataFrame({"user_id": ["u"], "item_id": ["A"], "timestamp": [5]}).to_parquet(folder / "log.parquet")
+    assert Loaded(Parquet(folder)).events("user_id, timestamp") == [("u", 5)]
+
+
 def test_files_of_which_some_have_event_types_are_refused(tmp_path: Path) -> None:
     """Those of the second would all be views, since the first says what is read."""
     log = pd.DataFrame({"user_id": ["u"], "item_id": ["A"], "timestamp": [1], "device": ["x"]})
