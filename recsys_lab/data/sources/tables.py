@@ -324,7 +324,8 @@ def _header(line: str, delimiter: str, quote: str, path: Path) -> list[str]:
     except csv.Error:
         raise SourceError(f"{path}: the first line is no header: {line[:40]!r}; is it a text file?") from None
     names = [cell.strip() or f"column{position}" for position, cell in enumerate(cells)]
-    twice = [name for name in names if names.count(name) > 1]
+    lower = [name.lower() for name in names]  # the engine takes Value and value for one
+    twice = [name for name in names if lower.count(name.lower()) > 1]
     if twice:
         raise SchemaError(f"{path}: two columns are called {twice[0]!r}; rename one")
     return names or ["column0"]

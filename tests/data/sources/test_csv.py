@@ -147,6 +147,7 @@ HEADER = "user_id,item_id,timestamp\n"
         (f"{HEADER}u,A,5\n", {"mapping": {"value": "qty"}}, SchemaError, "column 'qty' is missing"),
         (f"{HEADER}u,A,5\n", {"mapping": {"sku": "item_id"}}, SchemaError, "data.mapping: 'sku' is no standard column"),
         ("user_id,item_id,item_id\nu,A,5\n", {}, SchemaError, "two columns are called 'item_id'"),
+        ("user_id,item_id,Item_ID\nu,A,5\n", {}, SchemaError, "two columns are called 'item_id'"),
         (
             f"{HEADER}u,A,5\nu,B,soon\nu,C,later\n",
             {},
