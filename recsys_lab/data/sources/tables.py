@@ -227,13 +227,14 @@ def epoch_seconds(column: str, time_format: str | None = None, *, sql_type: str 
 
 
 def text_id(column: str, *, sql_type: str = "VARCHAR") -> str:
-    """SQL for an id: trimmed text, NULL where empty; a float such as 17850.0 is 17850."""
+    """SQL for an id or a text: trimmed, NULL where empty; a float such as 17850.0 is 17850, a list has bars between."""
     if sql_type in _INTEGERS:
         return f"CAST({column} AS VARCHAR)"
     if sql_type in _FLOATS:
         whole = f"CAST(TRY_CAST({column} AS BIGINT) AS VARCHAR)"
         return f"CASE WHEN {column} = floor({column}) THEN {whole} ELSE CAST({column} AS VARCHAR) END"
-    return f"nullif(trim(CAST({column} AS VARCHAR)), '')"
+    text = f"array_to_string({column}, '|')" if sql_type.endswith("[]") else f"CAST({column} AS VARCHAR)"
+    return f"nullif(trim({text}), '')"
 
 
 def number(column: str) -> str:

@@ -75,6 +75,14 @@ def test_a_mapping_and_a_catalogue_work_as_for_text(tmp_path: Path) -> None:
     assert loaded.items("item_id, tags") == [("A", ["red", "big"])]
 
 
+def test_an_item_s_categories_may_be_a_list(tmp_path: Path) -> None:
+    pd.DataFrame({"user_id": ["x"], "item_id": ["A"], "timestamp": [1]}).to_parquet(tmp_path / "log.parquet")
+    categories = [["shoes", "sale"], ["hats"], [], None]
+    pd.DataFrame({"item_id": list("ABCD"), "category": categories}).to_parquet(tmp_path / "items.parquet")
+    loaded = Loaded(Parquet(tmp_path / "log.parquet", items_path=tmp_path / "items.parquet"))
+    assert loaded.items("category") == [("shoes|sale",), ("hats",), (None,), (None,)]
+
+
 def test_another_format_and_a_missing_column_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     path.write_text("user_id,item_id,timestamp")
