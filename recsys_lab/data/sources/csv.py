@@ -14,7 +14,8 @@ from recsys_lab.data.sources.tables import csv_relation
 class Csv(MappedSource):
     """Text files with a header line each; the settings of :class:`MappedSource` and two more.
 
-    ``delimiter`` None takes whichever of tab, comma, semicolon and bar the first line has most of.
+    ``delimiter`` None takes whichever of tab, comma, semicolon and bar the first line has most of; a tab may be
+    written as a backslash and t.
     """
 
     suffixes = tuple(f".{kind}{packed}" for kind in ("csv", "tsv", "txt") for packed in ("", ".gz", ".zst"))
@@ -23,4 +24,5 @@ class Csv(MappedSource):
     encoding: str = "utf-8"
 
     def relation(self, paths: Sequence[Path]) -> str:
-        return csv_relation(paths, delimiter=self.delimiter, encoding=self.encoding)
+        delimiter = self.delimiter and self.delimiter.replace("\\t", "\t")
+        return csv_relation(paths, delimiter=delimiter, encoding=self.encoding)

@@ -41,6 +41,11 @@ def test_the_delimiter_is_found_out(tmp_path: Path, delimiter: str) -> None:
     assert len(Loaded(Csv(log)).events()) == 3
 
 
+def test_a_tab_may_be_written_as_the_command_line_can(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "user_id\titem_id\ttimestamp\nu\tA,B,C,D\t5\n")
+    assert Loaded(Csv(path, delimiter="\\t")).events("user_id, item_id") == [("u", "A,B,C,D")]
+
+
 def test_a_delimiter_of_several_letters_can_be_given(tmp_path: Path) -> None:
     log = write(tmp_path / "log.txt", LOG.replace(",", "::"))
     assert len(Loaded(Csv(log, delimiter="::")).events()) == 3
