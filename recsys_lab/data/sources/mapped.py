@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from recsys_lab.data.sources.base import Source, existing
 from recsys_lab.data.sources.tables import create_events, create_items, create_users, files_at
+from recsys_lab.errors import ConfigError
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,6 +38,14 @@ class MappedSource(Source):
     users_mapping: Mapping[str, str] | None = None
     time_format: str | None = None
     event: str | None = None
+
+    def __post_init__(self) -> None:
+        for kind, path, mapping in (
+            ("items", self.items_path, self.items_mapping),
+            ("users", self.users_path, self.users_mapping),
+        ):
+            if mapping and path is None:
+                raise ConfigError(f"data.{kind}_mapping: of no file; give the file's path, data.{kind}_path=…")
 
     @abstractmethod
     def relation(self, paths: Sequence[Path]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from recsys_lab.data.cleaning import Cleaning
 from recsys_lab.data.prepare import prepare
 from recsys_lab.data.sources.csv import Csv
-from recsys_lab.errors import DataError, EmptyDataError, SchemaError, SourceError
+from recsys_lab.errors import ConfigError, DataError, EmptyDataError, SchemaError, SourceError
 from tests.data.literal import table
 from tests.data.sources.reading import Loaded, write
 
@@ -204,6 +204,12 @@ def test_a_wrong_path_is_named(tmp_path: Path, settings: dict, message: str) -> 
     given = {"path": write(tmp_path / "log.csv", LOG), **settings} if "items_path" in settings else settings
     with pytest.raises(SourceError, match=re.escape(message)):
         prepare(Csv(**given), root=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["items", "users"])
+def test_a_mapping_of_no_file_is_refused(kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"data.{kind}_mapping: of no file; give .* data.{kind}_path="):
+        Csv("log.csv", **{f"{kind}_mapping": {"item_id": "sku"}})
 
 
 def test_a_folder_without_such_files_and_a_broken_archive_are_told_apart(tmp_path: Path) -> None:
