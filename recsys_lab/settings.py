@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Annotated, Any, get_type_hints
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 
@@ -69,7 +72,13 @@ def check_arguments(target: Any, settings: Mapping[str, Any], key: str) -> None:
         return
     for name, hint in hints.items():
         if name in settings:
-            _check(f"{key}.{name}", settings[name], hint)
+            _check(f"{key}.{name}", settings[name], _as_written(hint))
+
+
+def _as_written(hint: Any) -> Any:
+    """The type that a setting has in a file, where a path is a string."""
+    kinds = [kind for kind in get_args(hint) if kind is not Path]
+    return reduce(or_, kinds) if Path in get_args(hint) else hint
 
 
 def in_words(error: msgspec.ValidationError) -> str:

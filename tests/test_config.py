@@ -144,6 +144,8 @@ def test_the_fingerprint_covers_what_it_names():
         ("model", ["model._target_=recsys_lab.models.nothing.Model"], "recsys_lab.models.nothing"),
         ("split", ["split.exclude_seen=maybe"], "split.exclude_seen: 'maybe' does not fit; expected bool"),
         ("split", ["split.target_events=purchase"], "split.target_events: 'purchase' is no list; write [purchase]"),
+        ("data", ["data=csv", "data.path=[a.csv,b.csv]"], "data.path: ['a.csv', 'b.csv'] does not fit; expected str"),
+        ("data", ["data=otto", "data.path=2019"], "data.path: 2019 does not fit; expected str"),
         ("data", ["data.n_users=many"], "data.n_users: 'many' does not fit; expected int, got str"),
     ],
 )
