@@ -10,6 +10,7 @@ from recsys_lab.errors import ConfigError
 PURCHASE = "purchase"
 EVENT_WEIGHTS = {"view": 1.0, "click": 1.0, "cart": 3.0, "purchase": 5.0, "rating": 1.0}
 YEAR_2100 = 4_102_444_800
+LARGEST = 1e30  # weights and values are kept in 32 bits
 
 
 @dataclass(frozen=True)
@@ -54,5 +55,9 @@ class Cleaning:
         for event, weight in self.event_weights.items():
             if weight < 0:
                 raise ConfigError(f"data.cleaning.event_weights.{event}: {weight} is negative; use 0 or more")
+            if not weight <= LARGEST:
+                raise ConfigError(f"data.cleaning.event_weights.{event}: {weight} is no number up to {LARGEST:g}")
+        if self.min_value is not None and not -LARGEST <= self.min_value <= LARGEST:
+            raise ConfigError(f"data.cleaning.min_value: {self.min_value} is beyond ±{LARGEST:g}, or no number")
         if self.earliest > self.latest:
             raise ConfigError(f"data.cleaning.earliest: {self.earliest} is after data.cleaning.latest {self.latest}")

@@ -219,6 +219,9 @@ def test_a_source_cleans_before_the_general_rules(tmp_path: Path) -> None:
         ({"session_gap": -1}, "data.cleaning.session_gap: -1"),
         ({"min_user_events": -2}, "data.cleaning.min_user_events: -2"),
         ({"event_weights": {"view": -1.0}}, "data.cleaning.event_weights.view: -1.0"),
+        ({"event_weights": {"view": float("nan")}}, "data.cleaning.event_weights.view: nan is no number up to"),
+        ({"event_weights": {"view": 1e99}}, "data.cleaning.event_weights.view: 1e+99 is no number up to 1e+30"),
+        ({"min_value": float("-inf")}, "data.cleaning.min_value: -inf is beyond"),
         ({"earliest": 5, "latest": 4}, "data.cleaning.earliest: 5"),
     ],
 )
