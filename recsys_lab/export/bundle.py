@@ -24,6 +24,7 @@ from recsys_lab.export.segments import find_segments
 from recsys_lab.export.settings import ExportSettings
 from recsys_lab.export.surfaces import read_surfaces, write_surfaces
 from recsys_lab.export.tables import write_fallback, write_items
+from recsys_lab.export.unknown_names import warn_of_unknown_names
 from recsys_lab.models.base import Recommender
 from serving_min.bundle import Bundle
 from serving_min.drift import DRIFT_FILE
@@ -82,6 +83,7 @@ def write_bundle(
     segments = find_segments(model, fold.train, chosen)
     others = [*companions, *([] if segments is None else [SEGMENT])]
     surfaces = read_surfaces(settings.get("surfaces") or {}, others, model.catalogue)
+    warn_of_unknown_names(surfaces, model.catalogue, fold.train.event_names)
     queries = _sample(fold.queries, chosen)
     k = min(chosen.k, len(model.catalogue))
     final = folder / name / version
