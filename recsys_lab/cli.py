@@ -252,16 +252,23 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _config_of_bundle(config: Config, folder: Path, metrics: dict[str, Any] | None) -> Config:
-    """The configuration of the run that a bundle came from, with these ``metrics``; the one given if it is not here."""
+    """The configuration of the run that a bundle came from, with these ``metrics``; the one given if it is not here.
+
+    Runs that differ in nothing but what was done to their lists are told apart by their numbers.
+    """
+    import msgspec
+
     from recsys_lab import runs
     from recsys_lab.config import Config
     from serving_min.manifest import read_manifest
 
-    fingerprints = read_manifest(folder).fingerprints
-    for run in runs.list_runs(config.path("runs")):
-        if run.fingerprints == {name: getattr(fingerprints, name) for name in run.fingerprints}:
-            return Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
-    return config
+    manifest = msgspec.json.decode(msgspec.json.encode(read_manifest(folder)))
+    fingerprints, numbers = manifest["fingerprints"], manifest["metrics"]
+    alike = [run for run in runs.list_runs(config.path("runs")) if run.fingerprints == fingerprints]
+    if not alike:
+        return config
+    run = next((run for run in alike if run.metrics == numbers), alike[0])
+    return Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
 
 
 def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:

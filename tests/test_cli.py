@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from recsys_lab import cli
+from recsys_lab.config import compose
 from serving_min.sinks.segments import Segments
 from tests.main_job import ROOT, SMALL, bundle_of, said
 
@@ -71,6 +73,23 @@ def test_eval_of_a_bundle_gives_the_same_metrics(in_job, typed):
     assert through_bundle.keys() == best.keys()
     for name in ("ndcg@10", "recall@20", "coverage@10"):
         assert through_bundle[name]["mean"] == pytest.approx(best[name]["mean"], rel=0.02), name
+
+
+def test_eval_of_a_bundle_does_to_its_lists_what_its_own_run_did(in_job, typed, tmp_path):
+    """A later run of the same model, data and split had other lists."""
+    own = in_job / "experiments" / "runs" / said(in_job, "compare")["models"][0]["run"]
+    later = tmp_path / f"9{own.name[1:]}"
+    for folder in (tmp_path / own.name, later):
+        shutil.copytree(own, folder)
+    run = json.loads((later / "run.json").read_text())
+    run["config"]["rerank"] = compose(["rerank=capped", "rerank.category=1"])["rerank"]
+    run["metrics"]["category_diversity@10"]["mean"] = 1.0
+    (later / "run.json").write_text(json.dumps(run))
+    code, out, _ = typed("eval", bundle_of(in_job), f"paths.runs={tmp_path}", "--json")
+    assert code == 0
+    best = said(in_job, "compare")["models"][0]["metrics"]
+    diversity = json.loads(out)["metrics"]["category_diversity@10"]["mean"]
+    assert diversity == pytest.approx(best["category_diversity@10"]["mean"], rel=0.02)
 
 
 def test_eval_measures_at_the_cutoffs_asked_for(in_job, typed):
