@@ -12,7 +12,7 @@ from recsys_lab.export.requests import to_requests
 from serving_min.asks import Asked
 from serving_min.drift import Reference, Spread, own_part
 from serving_min.engine import Engine
-from serving_min.messages import MOST_EVENTS, Request
+from serving_min.messages import Request
 from serving_min.queries import Queries
 from serving_min.surfaces import RECOMMEND
 
@@ -22,7 +22,7 @@ K = 10  # of each list: what people see
 def write_drift(engine: Engine, queries: Queries, catalogue: Catalogue, path: Path) -> None:
     """``drift.json``, unless the model has no opinion on any of ``queries``."""
     found = []
-    for _, block in queries.last(MOST_EVENTS).batches(256):
+    for _, block in queries.batches(256):
         bodies = to_requests(block, catalogue, engine.bundle.manifest.history)
         asked = [Asked(msgspec.convert({**body, "k": K}, Request), RECOMMEND) for body in bodies]
         found += [own for served in engine.answer(asked) if (own := own_part(served)) is not None]

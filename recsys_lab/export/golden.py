@@ -12,7 +12,7 @@ from recsys_lab.data import columns
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.export.requests import to_requests
 from serving_min.engine import Engine
-from serving_min.messages import Golden, Request
+from serving_min.messages import MOST_EVENTS, Golden, Request
 from serving_min.queries import Queries
 from serving_min.surfaces import RECOMMEND
 
@@ -55,7 +55,7 @@ def _of_segments(engine: Engine, now: int) -> list[tuple[str, dict[str, Any]]]:
 
 def golden_requests(engine: Engine, queries: Queries, catalogue: Catalogue) -> list[dict[str, Any]]:
     """Typical histories, and what a client may vary: length, ids, k, exclusions, filters, the user."""
-    some = queries.take(np.flatnonzero(queries.lengths > 0)[:TYPICAL])
+    some = queries.take(np.flatnonzero(queries.lengths > 0)[:TYPICAL]).last(MOST_EVENTS - 1)  # room for a stranger
     typical = to_requests(some, catalogue, engine.bundle.manifest.history)
     one = typical[0]
     now, history = one["now"], one["history"]

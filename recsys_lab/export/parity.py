@@ -17,7 +17,7 @@ from recsys_lab.export.ties import equal_up_to_ties, recall, worst_difference
 from recsys_lab.models.base import NeighbourModel, Recommender, VectorModel
 from serving_min.engine import Engine
 from serving_min.manifest import Parity
-from serving_min.messages import Answer, Request
+from serving_min.messages import MOST_EVENTS, Answer, Request
 from serving_min.neighbours import Neighbours
 from serving_min.queries import Queries
 from serving_min.rerank import NOTHING, TopK
@@ -135,6 +135,7 @@ def _check_weights(model: NeighbourModel, engine: Engine, queries: Queries) -> N
 
 def _check_requests(model: Recommender, engine: Engine, queries: Queries, k: int, tolerance: float) -> None:
     """Ids for codes, with unknown items among them, must change nothing but ``unknown_items``."""
+    queries = queries.last(MOST_EVENTS - 1)  # and the stranger
     bodies = to_requests(queries, model.catalogue, engine.bundle.manifest.history)
     for body in bodies:
         body["k"] = k

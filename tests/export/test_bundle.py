@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from serving_min.asks import Asked
 from serving_min.bundle import Bundle
 from serving_min.drift import Drift, own_part
 from serving_min.engine import Engine
-from serving_min.messages import Golden, Request
+from serving_min.messages import MOST_EVENTS, Golden, Request
+from serving_min.queries import Queries
+from serving_min.verification import verified
 from tests.export.planted import (
     ITEMS,
     SETTINGS,
@@ -124,6 +127,18 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="never overwritten"):
         export(model, FOLD, tmp_path)
     assert (path / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_history_longer_than_a_request_may_be(tmp_path: Path) -> None:
+    tireless = np.resize(FOLD.queries.items, MOST_EVENTS + 1)
+    queries = Queries.from_histories(
+        [tireless.tolist(), [0, 1]],
+        now=FOLD.queries.now[:2].tolist(),
+        attributes=FOLD.queries.attributes[:2],
+        event_names=FOLD.train.event_names,
+    )
+    fold = replace(FOLD, queries=queries)
+    verified(export(fitted(Together(), fold), fold, tmp_path, exclude_seen=False))
 
 
 @pytest.mark.parametrize("version", ["", "../up", ".hidden", "a/b", "1 2"])
