@@ -8,6 +8,7 @@ from typing import Any
 
 from recsys_lab.errors import ConfigError
 from recsys_lab.settings import check_arguments
+from serving_min.messages import MOST_ITEMS
 
 ELSEWHERE = {"name", "version", "companions", "surfaces"}  # in conf/export too, for whoever writes the bundle
 
@@ -45,6 +46,8 @@ class ExportSettings:
         for name in ("k", "parity_queries"):
             if getattr(read, name) < 1:
                 raise ConfigError(f"export.{name}: {getattr(read, name)} measures nothing; use 1 or more")
+        if read.k > MOST_ITEMS:
+            raise ConfigError(f"export.k: {read.k} is more than a list can hold; use at most {MOST_ITEMS}")
         for name in ("segment_users", "segment_items"):
             if getattr(read, name) < 1:
                 raise ConfigError(f"export.{name}: {getattr(read, name)} is too few; use 1 or more")
@@ -52,6 +55,6 @@ class ExportSettings:
             raise ConfigError(f"export.segments: {read.segments} names an attribute twice")
         if not 0 < read.target_recall <= 1:
             raise ConfigError(f"export.target_recall: {read.target_recall} is no share; use more than 0, at most 1")
-        if read.seed < 0 or read.tolerance < 0:
+        if read.seed < 0 or not read.tolerance >= 0:
             raise ConfigError(f"export: seed {read.seed} and tolerance {read.tolerance} must be 0 or more")
         return read

@@ -336,7 +336,17 @@ def test_settings_are_those_of_the_yaml() -> None:
     assert own == vars(ExportSettings())
 
 
-@pytest.mark.parametrize("wrong", [{"recall": 1}, {"k": 0}, {"target_recall": 2}, {"parity_queries": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"recall": 1},
+        {"k": 0},
+        {"k": 1001},
+        {"target_recall": 2},
+        {"parity_queries": 0},
+        {"tolerance": float("nan")},
+    ],
+)
 def test_a_setting_that_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         ExportSettings.read(wrong)
