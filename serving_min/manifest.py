@@ -6,6 +6,7 @@ These types are the bundle format: the lab writes them, the server reads them, a
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -29,6 +30,7 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(min_length=1)]
+MEMBER_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 COMMON_FILES = ("items.arrow", "item_codes.npy", "fallback.npz", "golden.jsonl")
 MODEL_FILES: dict[str, tuple[str, ...]] = {
@@ -138,7 +140,7 @@ class SessionIndex(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
 class Member(Struct, frozen=True, forbid_unknown_fields=True):
     """A model inside a hybrid or a ranker; its files lie in the folder ``name``."""
 
-    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+    name: Annotated[str, Meta(pattern=f"^{MEMBER_NAME.pattern}$")]
     kind: MemberKind
     index: FaissIndex | TableIndex | SessionIndex | None
     max_length: Positive | None = None

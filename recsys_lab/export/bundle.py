@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from recsys_lab.atomic import whole_folder
 from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ExportError
+from recsys_lab.export.companions import check_names
 from recsys_lab.export.drift import write_drift
 from recsys_lab.export.golden import write_golden
 from recsys_lab.export.parity import check_parity
@@ -26,6 +27,7 @@ from recsys_lab.export.surfaces import read_surfaces, write_surfaces
 from recsys_lab.export.tables import write_fallback, write_items
 from recsys_lab.export.unknown_names import warn_of_unknown_names
 from recsys_lab.models.base import Recommender
+from recsys_lab.models.composite import Composite
 from serving_min.bundle import Bundle
 from serving_min.drift import DRIFT_FILE
 from serving_min.engine import Engine
@@ -68,10 +70,10 @@ def write_bundle(
 
     The fold's queries measure the index and pass the parity gate; its log names event kinds and
     user attributes; ``settings`` are those of ``conf/export``. ``companions`` are fitted models that its surfaces may
-    ask, by name. Until everything is proven the
-    folder has a dotted name that nobody reads.
-    Raises ExportError when the version is there already or the model cannot be exported, and
-    ParityError when the bundle does not answer as the model does; nothing is written then.
+    ask, by name. Until everything is proven the folder has a dotted name that nobody reads.
+    Raises ExportError when the version is there already or the model cannot be exported, ConfigError for settings
+    and names of companions that cannot be, and ParityError when the bundle does not answer as the model does; nothing
+    is written then.
     """
     for argument, value in (("name", name), ("version", version)):
         if not PLAIN_NAME.fullmatch(value):
@@ -80,6 +82,7 @@ def write_bundle(
         raise ExportError(f"{model.name}: this model stays in the lab, no bundle can hold it; export one of our own")
     chosen = ExportSettings.read(settings)
     companions = companions or {}
+    check_names(companions, model.fitted if isinstance(model, Composite) else ())
     segments = find_segments(model, fold.train, chosen)
     others = [*companions, *([] if segments is None else [SEGMENT])]
     surfaces = read_surfaces(settings.get("surfaces") or {}, others, model.catalogue)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from recsys_lab.config import Config, compose
 from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import Recommender
+from serving_min.manifest import MEMBER_NAME
+from serving_min.surfaces import BUILT_IN, SEGMENT
 
 LOG = logging.getLogger(__name__)
 
@@ -31,11 +33,28 @@ def fit_companions(config: Config, fold: Fold) -> dict[str, Recommender]:
     return fitted
 
 
+def check_names(names: Iterable[str], members: Collection[str] = ()) -> None:
+    """Raises ConfigError for a companion whose name no folder of a bundle can have, or that is something else's: a
+    source that is there anyway, or one of the exported model's ``members``."""
+    for name in names:
+        if not MEMBER_NAME.fullmatch(name):
+            raise ConfigError(f"export.companions: {name!r} is no name; use letters, digits and '_', no digit first")
+        if name in (*BUILT_IN, SEGMENT):
+            raise ConfigError(f"export.companions: {name!r} is a source that there is anyway; use another name")
+        if name in members:
+            raise ConfigError(f"export.companions: {name!r} is a member of the exported model; use another name")
+
+
 def companion_names(config: Config) -> list[str]:
-    """The companions that there are, and those that an override took away: what asks them goes without."""
+    """The companions that there are, and those that an override took away: what asks them goes without.
+
+    Raises what ``check_names`` does.
+    """
     others = [said for said in config.overrides if not said.lstrip("+~").startswith("export.companions")]
     whole = compose(others, conf_dir=config.conf_dir)
-    return list(dict.fromkeys(name for one in (config, whole) for name in _configured(one)))
+    names = list(dict.fromkeys(str(name) for one in (config, whole) for name in _configured(one)))
+    check_names(names)
+    return names
 
 
 def _configured(config: Config) -> Mapping[str, Any]:

@@ -161,6 +161,7 @@ def export(
     version: str = "1",
     exclude_seen: bool = True,
     settings: Mapping[str, Any] = SETTINGS,
+    companions: Mapping[str, Recommender] | None = None,
 ) -> Path:
     return write_bundle(
         model,
@@ -173,6 +174,7 @@ def export(
         metrics={"ndcg@10": {"mean": 0.5, "ci95": [0.4, 0.6]}, "coverage@10": {"mean": 0.9, "ci95": None}},
         settings=settings,
         created=CREATED,
+        companions=companions,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.errors import ConfigError
 from recsys_lab.export.companions import companion_names, fit_companions
 from recsys_lab.export.surfaces import check_sources, read_surfaces
-from tests.export.planted import planted_fold
+from recsys_lab.models.hybrid import Hybrid
+from recsys_lab.models.popular import Popular
+from tests.export.planted import export, fitted, planted_fold
 
 BARE = Catalogue.of_ids(["A", "B"])
 HOME: dict[str, Any] = {"home": {"retrievers": [{"source": "model"}, {"source": "trending"}]}}
@@ -86,6 +89,27 @@ def test_surfaces_may_ask_companions_that_were_taken_away(taken: str) -> None:
 def test_surfaces_may_ask_companions_of_one_s_own() -> None:
     late = "+export.companions.late={model: popular, half_life_days: 2.0}"
     assert companion_names(compose([late])) == ["bought_together", "also_viewed", "buy_again", "trending", "late"]
+
+
+@pytest.mark.parametrize("name", ["trending-week", "1st", "été", "../up", "", "model", "popular", "segment"])
+def test_a_name_that_no_companion_can_have(name: str, tmp_path: Path) -> None:
+    fold = planted_fold()
+    model = fitted(Popular(), fold)
+    with pytest.raises(ConfigError, match=rf"export\.companions: {name!r} is "):
+        export(model, fold, tmp_path, companions={name: model})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_companion_is_not_called_as_a_member(tmp_path: Path) -> None:
+    fold = planted_fold()
+    model = fitted(Hybrid(members={"both": Popular()}, weights="equal"), fold)
+    with pytest.raises(ConfigError, match=r"export\.companions: 'both' is a member of the exported model"):
+        export(model, fold, tmp_path, companions={"both": fitted(Popular(), fold)})
+
+
+def test_a_companion_s_name_is_checked_before_any_is_fitted() -> None:
+    with pytest.raises(ConfigError, match=r"export\.companions: 'late-week' is no name; use letters"):
+        companion_names(compose(["+export.companions.late-week={model: popular}"]))
 
 
 def test_companions_are_fitted_with_their_own_settings() -> None:
