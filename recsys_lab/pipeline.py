@@ -269,19 +269,20 @@ def export(
     """The run's model as a verified bundle under ``paths.bundles``; the folder's path. What was done to the run's lists
     is done to those of the surface ``recommend``, too.
 
-    Raises ParityError, and writes nothing, when the bundle's answers differ from the model's, and ConfigError for a
-    surface that asks what no bundle has.
+    Raises ParityError, and writes nothing, when the bundle's answers differ from the model's, RunError when the data
+    or the split are not the run's, and ConfigError for a surface that asks what no bundle has.
     """
     from recsys_lab.export.bundle import write_bundle
     from recsys_lab.export.companions import companion_names, fit_companions
+    from recsys_lab.export.settled import warn_of_settled
     from recsys_lab.export.surfaces import check_sources
     from recsys_lab.models.base import Recommender
 
     surfaces = config["export"].get("surfaces") or {}
     check_sources(surfaces, companion_names(config))
     trained = Config({"rerank": AS_THEY_ARE, **run.config}, tuple(run.overrides))
-    if dataset is None or split is None:
-        dataset, split = _same_question(trained, run.fingerprints)
+    warn_of_settled(config, trained, run.name)
+    dataset, split = _same_question(trained, run.fingerprints, dataset, split)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     settings, reranking = config["export"], trained.build("rerank")
     if not reranking.rules.idle:
@@ -371,8 +372,11 @@ def _question(config: Config, dataset: Dataset | None = None, split: Split | Non
     return dataset, make_split(config, dataset) if split is None else split
 
 
-def _same_question(config: Config, fingerprints: dict[str, str]) -> tuple[Dataset, Split]:
-    dataset, split = _question(config)
+def _same_question(
+    config: Config, fingerprints: dict[str, str], dataset: Dataset | None = None, split: Split | None = None
+) -> tuple[Dataset, Split]:
+    """Those given, or else what ``config`` says. Raises RunError when they are not those of the ``fingerprints``."""
+    dataset, split = _question(config, dataset, split)
     for name, found in (("data", dataset.fingerprint), ("split", split.fingerprint)):
         if fingerprints[name] != found:
             raise RunError(

@@ -13,7 +13,7 @@ from recsys_lab import pipeline
 from recsys_lab.config import compose
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.errors import ConfigError
+from recsys_lab.errors import ConfigError, RunError
 from recsys_lab.models.base import Recommender
 from recsys_lab.models.ease import EASE
 from recsys_lab.models.popular import Popular
@@ -106,6 +106,26 @@ def test_a_run_s_bundle_recommends_as_the_run_was_measured(tmp_path: Path, monke
         served = engine.recommend([Request(history=history)])[0].items
         assert [item.id for item in served] == [split.test.catalogue.ids[code] for code in codes]
         assert max(Counter(item.category for item in served).values()) <= 2
+
+
+def test_a_bundle_is_of_the_run_s_own_data_and_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = [
+        "data.n_users=200",
+        "data.n_items=100",
+        "data.n_events=4000",
+        "split.cutoff=21d",
+        "split.valid_window=null",
+    ]
+    config = compose([*small, "model=popular", "export.companions={}", "export.surfaces={}"])
+    dataset = pipeline.prepare(config)
+    split = pipeline.make_split(config, dataset)
+    run = pipeline.train(config, dataset, split)
+    with pytest.raises(RunError, match="split: fingerprint"):
+        pipeline.export(config, run, dataset, pipeline.make_split(compose([*small, "split.cutoff=14d"]), dataset))
+    others = pipeline.prepare(compose([*small, "data.seed=8"]))
+    with pytest.raises(RunError, match="data: fingerprint"):
+        pipeline.export(config, run, others, split)
 
 
 def test_vectors_of_a_model_that_has_them_are_what_makes_items_alike() -> None:
