@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from serving_min.asks import Ask, Asked, Typical, understand, unknown_categories
 from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
-from serving_min.errors import RequestError, UnknownSurfaceError
+from serving_min.errors import BundleError, RequestError, UnknownSurfaceError
 from serving_min.fallbacks import Fallbacks
 from serving_min.joining import joined, with_unknown
 from serving_min.laps import lap
@@ -28,7 +28,7 @@ from serving_min.rerank.reranker import Reranker
 from serving_min.retrieval import Findings, Retrieval
 from serving_min.segments import SegmentPopularity
 from serving_min.sources import sources
-from serving_min.surfaces import MODEL, RECOMMEND
+from serving_min.surfaces import MODEL, RECOMMEND, Surface
 
 Steps = Generator[Bounds, Found, Ranked]
 NO_CODES, NO_SCORES = np.zeros(0, np.int32), np.zeros(0, np.float32)
@@ -65,7 +65,7 @@ class Engine:
         self.sources = sources(bundle, self.popularity, segments)
         self.retrieval = Retrieval(self.sources, bundle.manifest.history, timer)
         facts = Facts.of(bundle)
-        self.rerankers = {name: Reranker(surface.rules, facts) for name, surface in bundle.surfaces.items()}
+        self.rerankers = {name: _reranker(name, surface, facts) for name, surface in bundle.surfaces.items()}
 
     def own_this_thread(self) -> None:
         """Keep FAISS to one thread in the calling thread: its setting holds in no other, and more only spin."""
@@ -226,6 +226,13 @@ class Engine:
             unknown_categories=unknown_categories(ask.request.liked, self.bundle.items) or UNSET,
         )
         return Served(answer, ask, found, ranked)
+
+
+def _reranker(name: str, surface: Surface, facts: Facts) -> Reranker:
+    try:
+        return Reranker(surface.rules, facts)
+    except BundleError as error:
+        raise BundleError(f"surface {name}: {error}") from error
 
 
 def in_six_digits(scores: NDArray[np.float32]) -> NDArray[np.float64]:

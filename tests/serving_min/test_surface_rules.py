@@ -101,7 +101,7 @@ def test_a_further_look_that_comes_too_late_is_no_secret(engine: Engine) -> None
 
 def test_a_bundle_whose_rules_do_not_fit_its_items_is_refused(tmp_path: Path) -> None:
     surfaces = {"home": {"retrievers": MODEL, "rules": {"weights": {"margin": 1.0}}}}
-    with pytest.raises(BundleError, match=r"rules\.weights\.margin: the items have no margin"):
+    with pytest.raises(BundleError, match=r"^surface home: rules\.weights\.margin: the items have no margin"):
         write_bundle(tmp_path / "bundle", "vector", surfaces=surfaces)
 
 
