@@ -48,7 +48,7 @@ from serving_min.manifest import (
 from serving_min.queries import Queries
 from serving_min.surfaces import SEGMENT
 
-COMPANION_QUERIES = 200  # that each companion's parity is checked on
+COMPANION_QUERIES = 200  # with a history, that each companion's parity is checked on
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -129,7 +129,7 @@ def write_bundle(
                 "seed": chosen.seed,
             }
             parity = check_parity(model, Engine(bundle.alone()), queries, exact=part.exact, **gate)
-            few = queries.take(np.arange(min(COMPANION_QUERIES, len(queries))))
+            few = queries.take(np.flatnonzero(queries.lengths)[:COMPANION_QUERIES])
             for other, companion in companions.items():
                 check_parity(companion, Engine(bundle.alone(other)), few, exact=beside[other][1].exact, **gate)
             write_golden(engine, queries, model.catalogue, partial / "golden.jsonl")

@@ -141,6 +141,18 @@ def test_a_history_longer_than_a_request_may_be(tmp_path: Path) -> None:
     verified(export(fitted(Together(), fold), fold, tmp_path, exclude_seen=False))
 
 
+def test_companions_of_a_shop_whose_first_queries_have_no_history(tmp_path: Path) -> None:
+    newcomers = FOLD.queries.last(0)
+    queries = Queries.from_histories(
+        [[]] * len(newcomers) + [[item] for item in range(20)],
+        attributes=np.concatenate([newcomers.attributes, newcomers.attributes[:20]]),
+        event_names=FOLD.train.event_names,
+    )
+    fold, settings = replace(FOLD, queries=queries), {**SETTINGS, "parity_queries": len(queries)}
+    model = fitted(Together(), fold)
+    verified(export(model, fold, tmp_path, settings=settings, companions={"again": model}))
+
+
 @pytest.mark.parametrize("version", ["", "../up", ".hidden", "a/b", "1 2"])
 def test_a_version_is_a_plain_name(version: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="version"):
