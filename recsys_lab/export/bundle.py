@@ -83,6 +83,11 @@ def write_bundle(
     chosen = ExportSettings.read(settings)
     companions = companions or {}
     check_names(companions, model.fitted if isinstance(model, Composite) else ())
+    for label, one in {model.name: model, **companions}.items():
+        if not np.array_equal(one.catalogue.ids, fold.catalogue.ids):
+            raise ExportError(
+                f"{label}: was not fitted on the fold's {len(fold.catalogue)} items; export with its own fold"
+            )
     segments = find_segments(model, fold.train, chosen)
     others = [*companions, *([] if segments is None else [SEGMENT])]
     surfaces = read_surfaces(settings.get("surfaces") or {}, others, model.catalogue)

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.errors import ConfigError, ExportError, ParityError
 from recsys_lab.export import bundle as exporting
 from recsys_lab.export.requests import to_requests
@@ -139,6 +140,16 @@ def test_a_history_longer_than_a_request_may_be(tmp_path: Path) -> None:
     )
     fold = replace(FOLD, queries=queries)
     verified(export(fitted(Together(), fold), fold, tmp_path, exclude_seen=False))
+
+
+def test_a_model_of_other_items(tmp_path: Path) -> None:
+    others = Catalogue.of_ids([f"other-{code}" for code in range(ITEMS)])
+    stranger = fitted(Together(), replace(FOLD, catalogue=others))
+    with pytest.raises(ExportError, match=f"was not fitted on the fold's {ITEMS} items"):
+        export(stranger, FOLD, tmp_path)
+    with pytest.raises(ExportError, match="again: was not fitted on the fold's"):
+        export(fitted(Together(), FOLD), FOLD, tmp_path, companions={"again": stranger})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_companions_of_a_shop_whose_first_queries_have_no_history(tmp_path: Path) -> None:
