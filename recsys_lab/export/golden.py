@@ -79,13 +79,11 @@ def golden_requests(engine: Engine, queries: Queries, catalogue: Catalogue) -> l
 
 
 def _filters(catalogue: Catalogue, best: list[str]) -> list[dict[str, Any]]:
-    """Filters on what the shop has, each of which lets something through."""
-    code = catalogue.codes[best[0]]
+    """Filters on what the shop has, each of which lets something through; without a ``best`` item on less of it."""
     filters: list[dict[str, Any]] = [{"available": True}]
     for name in (columns.CATEGORY, columns.BRAND):
-        value = catalogue.strings(name)[code]
-        if value:
-            filters.append({name: [value]})
+        labels = catalogue.strings(name)[[catalogue.codes[item] for item in best[:1]]]
+        filters += [{name: [label]} for label in labels if label]
     prices = catalogue.numbers(columns.PRICE)
     if not np.isnan(prices).all():
         middle = float(np.nanmedian(prices))

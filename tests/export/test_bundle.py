@@ -142,6 +142,13 @@ def test_a_history_longer_than_a_request_may_be(tmp_path: Path) -> None:
     verified(export(fitted(Together(), fold), fold, tmp_path, exclude_seen=False))
 
 
+def test_a_shop_where_everything_is_seen(tmp_path: Path) -> None:
+    """The first user knows the only item that may be recommended, so their list is empty."""
+    model = fitted(Together(), FOLD)
+    model.candidates = np.arange(ITEMS) == FOLD.queries.items[0]
+    verified(export(model, FOLD, tmp_path))
+
+
 def test_a_model_of_other_items(tmp_path: Path) -> None:
     others = Catalogue.of_ids([f"other-{code}" for code in range(ITEMS)])
     stranger = fitted(Together(), replace(FOLD, catalogue=others))
