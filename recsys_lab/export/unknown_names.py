@@ -1,4 +1,4 @@
-"""What surfaces name and the data do not have: such a rule does nothing, which nobody would notice."""
+"""What surfaces name and the data do not have: such a rule does nothing, or lets nothing through, in silence."""
 
 from __future__ import annotations
 
