@@ -85,14 +85,17 @@ class Recommender(ABC):
         """The best k items for each query, filled up from popularity where the model has no opinion.
 
         ``exclude_seen`` bars the items of the query's own history; ``candidates`` [I] narrows the
-        catalogue further. Fewer than k items are left blank (-1) only when nothing is left.
+        catalogue further. Places are left blank (-1) only when nothing is left.
+        Raises ConfigError for queries of items that the model does not know.
         """
         self._must_be_fitted()
         if k < 1:
             raise ConfigError(f"k: {k} asks for no item; use 1 or more")
-        if candidates is not None and candidates.shape != self.candidates.shape:
+        self._must_know(queries)
+        if candidates is not None and not (candidates.shape == self.candidates.shape and candidates.dtype == np.bool_):
             raise ConfigError(
-                f"candidates: shape {candidates.shape} must be ({len(self.candidates)},), one flag per item"
+                f"candidates: shape {candidates.shape} of {candidates.dtype} must be ({len(self.candidates)},) of bool,"
+                " one flag per item"
             )
         allowed = self.candidates if candidates is None else self.candidates & candidates
         order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
@@ -224,6 +227,17 @@ class Recommender(ABC):
     def _must_be_fitted(self) -> None:
         if not hasattr(self, "popularity"):
             raise NotFittedError(f"{self.name}: call fit before asking for recommendations or saving")
+
+    def _must_know(self, queries: object) -> None:
+        """Other codes would be read, and written, beside the arrays."""
+        if not isinstance(queries, Queries):
+            raise ConfigError(f"queries: {type(queries).__name__} is none; make them with Queries.from_histories")
+        lowest, highest = int(queries.items.min(initial=0)), int(queries.items.max(initial=0))
+        if lowest < 0 or highest >= len(self.candidates):
+            raise ConfigError(
+                f"queries: item code {lowest if lowest < 0 else highest} is none of 0 to {len(self.candidates) - 1}; "
+                "catalogue.codes has them by id"
+            )
 
 
 class VectorModel(Recommender):

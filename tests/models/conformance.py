@@ -22,7 +22,7 @@ import yaml
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.errors import ModelError, NotFittedError
+from recsys_lab.errors import ConfigError, ModelError, NotFittedError
 from recsys_lab.models.base import Recommender, VectorModel
 from serving_min.queries import Queries
 from serving_min.rerank import NOTHING, TopK
@@ -136,6 +136,22 @@ class RecommenderConformance:
         assert_well_formed(lists, len(queries), 6)
         for row in lists.items:
             assert set(row) == {NOTHING, 3, 4, 5, 10}
+
+    @pytest.mark.parametrize(
+        "mask", [np.arange(ITEMS) % 2, np.ones(ITEMS - 1, np.bool_)], ids=["numbers", "another size"]
+    )
+    def test_another_mask_is_refused(self, fitted: Recommender, queries: Queries, mask: Any) -> None:
+        with pytest.raises(ConfigError, match=r"candidates: shape .* one flag per item"):
+            fitted.recommend(queries, 3, candidates=mask)
+
+    @pytest.mark.parametrize("code", [-1, ITEMS])
+    def test_an_item_that_is_not_there_is_refused(self, fitted: Recommender, code: int) -> None:
+        with pytest.raises(ConfigError, match=f"queries: item code {code} is none of 0 to {ITEMS - 1}"):
+            fitted.recommend(ask([[0, 1], [2, code, 3]]), 3)
+
+    def test_lists_of_codes_are_no_queries(self, fitted: Recommender) -> None:
+        with pytest.raises(ConfigError, match=r"queries: list is none; make them with Queries\.from_histories"):
+            fitted.recommend([[0, 1]], 3)  # type: ignore[arg-type]
 
     def test_an_empty_history_gets_the_fallback(self, fitted: Recommender) -> None:
         lists = fitted.recommend(ask([[]]), 5)
