@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from serving_min.new_items import ItemReader
 
 Arrays = dict[str, NDArray[Any]]
+DESCRIPTION = {"class", "params", "history"}
 SCORES_PER_BLOCK = 1 << 21  # 8 MiB of float32 scores at a time stay in the processor's cache
 LARGEST_UNPACKED = 1 << 28  # weights: 1 GiB
 EVENTS_PER_BATCH = 1 << 13  # encoded at once, padding included
@@ -166,7 +167,8 @@ class Recommender(ABC):
 
     @classmethod
     def load(cls, folder: Path, *, allowed: Sequence[str] = ("recsys_lab.",)) -> Self:
-        """Read what ``save`` wrote. Called on a subclass, it refuses a model of another class.
+        """Read what ``save`` wrote. Called on a subclass, it refuses a model of another class, and always
+        what is damaged, with ModelError.
 
         A class of your own package is imported when ``allowed`` has the start of its name.
         """
@@ -187,12 +189,16 @@ class Recommender(ABC):
         if unknown:
             raise ModelError(f"{folder}: {found.__name__} takes no {sorted(unknown)}; the file is of another version")
         model = found(**described["params"])
-        arrays = load_file(folder / "arrays.safetensors")
-        model.catalogue = Catalogue.load(folder / "items.parquet")
-        model.popularity, model.candidates = arrays["popularity"], arrays["candidates"]
         model.history = described["history"]
         prefix = "model."
-        model._restore({name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)})
+        try:
+            arrays = load_file(folder / "arrays.safetensors")
+            model.catalogue = Catalogue.load(folder / "items.parquet")
+            model.popularity, model.candidates = arrays["popularity"], arrays["candidates"]
+            model._restore({name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)})
+        except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:  # torch's are the last
+            said = " ".join(str(error).split())
+            raise ModelError(f"{folder}: damaged, or of another version ({said}); train the model again") from error
         return model
 
     @property
@@ -371,8 +377,13 @@ def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     if not path.is_file():
         raise ModelError(f"{folder}: no model.json here; give the folder that save() wrote")
-    described: dict[str, Any] = json.loads(path.read_text())
-    unknown = described.keys() - {"class", "params", "history"}
+    try:
+        described: dict[str, Any] = dict(json.loads(path.read_text()))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: damaged ({error}); train the model again") from error
+    unknown, missing = described.keys() - DESCRIPTION, DESCRIPTION - described.keys()
     if unknown:
         raise ModelError(f"{path}: unknown keys {sorted(unknown)}; the file is of another version")
+    if missing:
+        raise ModelError(f"{path}: damaged ({', '.join(sorted(missing))} not there); train the model again")
     return described

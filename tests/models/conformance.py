@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import load_file, save_file
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.log import InteractionLog
@@ -266,6 +267,35 @@ class RecommenderConformance:
         described = json.loads((tmp_path / "model.json").read_text())
         (tmp_path / "model.json").write_text(json.dumps({**described, **change}))
         with pytest.raises(ModelError, match="surprise"):
+            Recommender.load(tmp_path)
+
+    @pytest.mark.parametrize("text", ["", "[]", '{"class": "recsys_lab.models.ease.EASE", "params": {}}'])
+    def test_a_damaged_description_is_an_error(self, fitted: Recommender, tmp_path: Path, text: str) -> None:
+        fitted.save(tmp_path)
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(ModelError, match=r"model\.json: damaged"):
+            Recommender.load(tmp_path)
+
+    @pytest.mark.parametrize("file", ["arrays.safetensors", "items.parquet"])
+    def test_a_file_that_is_damaged_or_not_there_is_an_error(
+        self, fitted: Recommender, tmp_path: Path, file: str
+    ) -> None:
+        fitted.save(tmp_path)
+        (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-1])
+        with pytest.raises(ModelError, match="damaged"):
+            Recommender.load(tmp_path)
+        (tmp_path / file).unlink()
+        with pytest.raises(ModelError, match="damaged"):
+            Recommender.load(tmp_path)
+
+    def test_arrays_of_another_version_are_an_error(self, fitted: Recommender, tmp_path: Path) -> None:
+        fitted.save(tmp_path)
+        arrays = load_file(tmp_path / "arrays.safetensors")
+        own = [name for name in arrays if name.startswith("model.")]
+        if not own:
+            pytest.skip("nothing but what all models keep")
+        save_file({name: array for name, array in arrays.items() if name != own[0]}, tmp_path / "arrays.safetensors")
+        with pytest.raises(ModelError, match="another version"):
             Recommender.load(tmp_path)
 
     def test_a_class_of_another_package_needs_leave(self, fitted: Recommender, tmp_path: Path) -> None:
