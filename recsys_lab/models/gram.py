@@ -8,6 +8,7 @@ from scipy import sparse
 
 # What one multiply-add costs, measured, in those of a dense product.
 SPARSE_BY_SPARSE, SPARSE_BY_DENSE = 200, 10
+LARGEST_DENSE = 1 << 30  # numbers, 4 GiB; there are twice as many while they are ordered
 
 
 def gram_matrix(matrix: sparse.csr_array) -> NDArray[np.float32]:
@@ -20,7 +21,9 @@ def gram_matrix(matrix: sparse.csr_array) -> NDArray[np.float32]:
 
 
 def gram_where_dense_pays(matrix: sparse.csr_array) -> NDArray[np.float32] | None:
-    """``gram_matrix``, or None where a sparse product is quicker than that, its I² numbers included."""
+    """``gram_matrix``, or None where a sparse product is quicker than that, its I² numbers included, or I² too many."""
+    if matrix.shape[1] ** 2 > LARGEST_DENSE:
+        return None
     order, head_size, cost = _cheapest_head(matrix)
     alone = SPARSE_BY_SPARSE * np.square(np.diff(matrix.indptr), dtype=np.float64).sum()
     return _product(matrix, order, head_size) if cost + matrix.shape[1] ** 2 * SPARSE_BY_DENSE < alone else None

@@ -36,6 +36,11 @@ def test_dense_products_pay_where_histories_are_long() -> None:
     assert gram_where_dense_pays(skewed(0.0005, users=100, items=5_000)) is None
 
 
+def test_no_dense_matrix_is_made_of_too_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gram, "LARGEST_DENSE", 63**2)
+    assert gram_where_dense_pays(skewed(0.5)) is None
+
+
 def test_a_middling_head_costs_what_its_parts_do() -> None:
     touched = np.zeros((8, 64), np.float32)
     touched[:, :2] = 1  # items 0 and 1 by everybody, 2 to 9 by one user each
