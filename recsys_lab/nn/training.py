@@ -32,6 +32,7 @@ OURS = {"max_epochs", "callbacks", "logger", "enable_checkpointing", "enable_mod
 OURS |= {"num_nodes", "plugins"}
 CHATTER = ("pytorch_lightning", "lightning_fabric")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
+PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")  # of the weights always 32 bits: lists are made of them
 
 
 class Batches(Protocol):
@@ -118,6 +119,11 @@ def _trainer(settings: Mapping[str, Any], *, callbacks: list[pl.Callback], **our
             raise ConfigError(f"trainer.{name}: not a setting here; use accelerator, devices, precision and the like")
     if settings.get("strategy", "auto") not in STRATEGIES:
         raise ConfigError(f"trainer.strategy: {settings['strategy']!r} is none of {', '.join(STRATEGIES)}")
+    if str(settings.get("precision") or "32") not in PRECISIONS:
+        raise ConfigError(f"trainer.precision: {settings['precision']!r} is none of {', '.join(PRECISIONS)}")
+    together = settings.get("accumulate_grad_batches", 1)
+    if not (isinstance(together, int) and together >= 1):
+        raise ConfigError(f"trainer.accumulate_grad_batches: {together!r} makes no step; use a whole number from 1")
     if settings.get("enable_progress_bar"):
         # on stderr: stdout belongs to results
         callbacks = [*callbacks, RichProgressBar(console_kwargs={"stderr": True})]

@@ -94,7 +94,17 @@ def test_a_loss_without_a_value_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"max_epochs": 3}, {"accelerater": "cpu"}, {"accelerator": "abacus"}, {"precision": "3-true"}, {"num_nodes": 2}],
+    [
+        {"max_epochs": 3},
+        {"accelerater": "cpu"},
+        {"accelerator": "abacus"},
+        {"precision": "3-true"},
+        {"precision": "bf16-true"},
+        {"precision": "64-true"},
+        {"accumulate_grad_batches": 0},
+        {"accumulate_grad_batches": 1.5},
+        {"num_nodes": 2},
+    ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="trainer"):
