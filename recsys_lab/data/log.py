@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsys_lab.errors import ConfigError
+from recsys_lab.errors import ConfigError, SchemaError
 from serving_min.queries import Queries
 
 Counts = Literal["binary", "sum", "weight"]
@@ -52,10 +52,19 @@ class InteractionLog:
         weights: NDArray[np.float32] | None = None,
         event_names: tuple[str, ...] = ("view",),
     ) -> InteractionLog:
-        """Order loose arrays and fill in what is missing; for notebooks and tests."""
-        order = np.lexsort((np.arange(len(users)), times, users))
+        """Order loose arrays and fill in what is missing; for notebooks and tests.
+
+        Raises SchemaError when they are of different lengths, or hold anything but epoch seconds and codes below the
+        numbers given.
+        """
+        users, items, times = np.asarray(users), np.asarray(items), np.asarray(times)
         size = len(users)
-        users_total = n_users if n_users is not None else int(users.max(initial=-1)) + 1
+        if not size == len(items) == len(times):
+            raise SchemaError(f"log: {size} users, {len(items)} items, {len(times)} times; give one of each")
+        if times.dtype.kind not in "iuf":
+            raise SchemaError(f"log: times are {times.dtype}; give epoch seconds")
+        n_users, n_items = _number("users", users, n_users), _number("items", items, n_items)
+        order = np.lexsort((np.arange(size), times, users))
         return cls(
             users=users[order].astype(np.int32),
             items=items[order].astype(np.int32),
@@ -65,8 +74,8 @@ class InteractionLog:
             weights=np.ones(size, np.float32) if weights is None else weights[order].astype(np.float32),
             sessions=users[order].astype(np.int32),
             baskets=np.full(size, -1, np.int32),
-            attributes=np.zeros((users_total, 0), np.int32),
-            n_items=n_items if n_items is not None else int(items.max(initial=-1)) + 1,
+            attributes=np.zeros((n_users, 0), np.int32),
+            n_items=n_items,
             event_names=event_names,
         )
 
@@ -129,3 +138,16 @@ class InteractionLog:
     def item_counts(self) -> NDArray[np.int64]:
         """Events per item, [n_items]."""
         return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
+
+
+def _number(name: str, codes: NDArray[Any], given: int | None) -> int:
+    """How many users or items there are: ``given``, or as many as ``codes`` need."""
+    if len(codes) == 0:
+        return given or 0
+    if codes.dtype.kind not in "iu":
+        raise SchemaError(f"log: {name} are {codes.dtype}, no codes; number them from 0, as numpy.unique does")
+    lowest, highest = int(codes.min()), int(codes.max())
+    number = highest + 1 if given is None else given
+    if lowest < 0 or highest >= number:
+        raise SchemaError(f"log: {name} have codes {lowest} to {highest}; they must lie from 0 to {number - 1}")
+    return number
