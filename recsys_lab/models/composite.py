@@ -62,8 +62,10 @@ class Composite(Recommender):
         strange = [name for name in members if not name.isidentifier()]
         if strange:
             raise ConfigError(f"members: {strange} cannot name files; use letters, digits and underscores")
-        if depth < 1 or folds < 1:
-            raise ConfigError(f"depth: {depth}, folds: {folds}; both must be 1 or more")
+        if depth < 2 or folds < 1:
+            raise ConfigError(
+                f"depth: {depth}, folds: {folds}; lists of 2 or more, whose last item is their edge, and 1 fold or more"
+            )
         if days is not None and not days > 0:
             raise ConfigError(f"days: {days} is no time span; use a positive number, or null")
         self.fresh = {name: build(name, member) for name, member in members.items()}
