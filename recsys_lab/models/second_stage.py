@@ -81,9 +81,10 @@ class SecondStage(Composite):
             pasts = np.split(known[queries.items], queries.offsets[1:-1])
             histories += [pasts[row] for row in np.flatnonzero(tells)]
         if not histories:
+            asked = "users' latest moments" if self.days is None else f"the last {self.folds} × {self.days} days"
             raise ModelError(
-                f"{self.name}: no question of the last {self.folds} × {self.days} days has a target among the members' "
-                "candidates; shorten days, raise depth, or give more history"
+                f"{self.name}: no question of {asked} has a target among the members' candidates, and others that are "
+                f"none; {'' if self.days is None else 'shorten days, '}raise depth, or give more history"
             )
         self.features = rows[0].shape[1]
         self.scorer = self._train(

@@ -135,7 +135,11 @@ def test_what_cannot_work_is_refused(settings: dict, message: str) -> None:
         Ranker(members=MEMBERS, **settings)
 
 
-def test_a_log_that_is_too_short_to_practise_on_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [(2.0, r"the last 6 × 2\.0 days .*; shorten days, raise depth"), (None, "users' latest moments .*; raise depth")],
+)
+def test_a_log_that_is_too_short_to_practise_on_is_refused(days: float | None, message: str) -> None:
     log = InteractionLog.from_events(np.arange(5), np.arange(5), np.zeros(5, np.int64))
-    with pytest.raises(ModelError, match="shorten days"):
-        Ranker(members=MEMBERS, days=None).fit(log)
+    with pytest.raises(ModelError, match=message):
+        Ranker(members=MEMBERS, days=days).fit(log)
