@@ -11,14 +11,14 @@ class Dropout(nn.Module):
     """``nn.Dropout`` with one random byte per element, eight bytes to each draw.
 
     torch draws a number per element, which took an eighth of a training step of SASRec; this
-    takes a tenth of that. The share dropped is ``share`` rounded to 1/256, and the rest
+    takes a tenth of that. The share dropped is ``share`` rounded to 1/256, but never all, and the rest
     is scaled to match. On other devices, and in evaluation, it is torch's own.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
-        self.below = round(share * 256)
+        self.below = min(255, round(share * 256))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.below == 0 or x.device.type != "cpu":

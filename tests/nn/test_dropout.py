@@ -23,6 +23,11 @@ def test_neighbours_fall_independently() -> None:
     torch.testing.assert_close(torch.corrcoef(kept.T), torch.eye(8), atol=0.02, rtol=0)
 
 
+def test_a_share_of_nearly_all_leaves_some() -> None:
+    torch.manual_seed(0)
+    assert Dropout(0.999)(torch.ones(100_000)).mean().item() == pytest.approx(1, abs=0.2)
+
+
 def test_evaluation_and_a_share_of_zero_change_nothing() -> None:
     x = torch.randn(4, 5)
     assert torch.equal(Dropout(0.5).eval()(x), x)
