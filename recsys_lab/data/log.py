@@ -126,6 +126,8 @@ class InteractionLog:
         """Users × items, float32: 1, the number of events, or the sum of their weights."""
         if counts not in get_args(Counts):
             raise ConfigError(f"counts: {counts!r} is unknown; use one of {', '.join(get_args(Counts))}")
+        if counts == "weight" and not self.weights.any():
+            raise ConfigError("counts: weight leaves nothing of events that all weigh 0; use binary or sum")
         data = self.weights if counts == "weight" else np.ones(len(self), np.float32)
         shape = (self.n_users, self.n_items)
         rows = (data, self.items, self.offsets)  # copied, for duplicates are summed in place

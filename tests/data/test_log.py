@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.errors import SchemaError
+from recsys_lab.errors import ConfigError, SchemaError
 
 USERS, ITEMS, TIMES = np.array([1, 0, 1]), np.array([2, 0, 1]), np.array([20, 5, 10])
 
@@ -23,6 +23,13 @@ def test_columns_of_a_table_are_taken_as_they_stand() -> None:
     table = pd.DataFrame({"user": USERS, "item": ITEMS, "time": TIMES}, index=[2, 0, 1])
     log = InteractionLog.from_events(table["user"], table["item"], table["time"])
     assert log.items.tolist() == [0, 1, 2]
+
+
+def test_weights_that_leave_nothing_are_refused() -> None:
+    log = InteractionLog.from_events(USERS, ITEMS, TIMES, weights=np.zeros(3, np.float32))
+    with pytest.raises(ConfigError, match="counts: weight leaves nothing"):
+        log.matrix("weight")
+    assert log.matrix("sum").sum() == 3
 
 
 @pytest.mark.parametrize(
