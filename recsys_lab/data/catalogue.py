@@ -62,7 +62,8 @@ class Catalogue:
         """A text attribute by code, [I] of str, "" where it is unknown."""
         if column not in self.frame:
             return np.full(len(self), "", dtype=object)
-        return self.frame[column].fillna("").astype(str).to_numpy(dtype=object)
+        values = self.frame[column]
+        return values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A numeric attribute by code, [I], NaN where it is unknown."""
