@@ -3,7 +3,7 @@
 Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", UAI 2009, §4. A user has no
 factors to store but is the mean of the history's item factors, as in Kabbur, Ning & Karypis, "FISM: factored
 item similarity models for top-N recommender systems", KDD 2013, §4: an unseen history is then answered
-just as training saw its own.
+just as training saw its own, but that an item counts there as often as it was touched.
 
 Shapes: I items, D factors, P pairs of a user and an item touched.
 """
