@@ -12,7 +12,8 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError
 from recsys_lab.export.encoder import export_encoder
-from recsys_lab.models.two_tower import TwoTower
+from recsys_lab.models.two_tower import InBatch, TwoTower
+from recsys_lab.nn.examples import ExampleBatches
 from recsys_lab.nn.histories import Histories
 from serving_min.queries import Queries
 from tests.models.conformance import ITEMS, TOUCHED, RecommenderConformance, ask, checkerboard, colours
@@ -53,6 +54,30 @@ def test_an_item_that_nothing_is_known_about_is_no_candidate() -> None:
     catalogue.loc[COLD_HAMMER, ["title", "text", "category", "brand", "price"]] = None
     model = TwoTower(**{**SMALL, "max_epochs": 1}).fit(checkerboard(), catalogue=Catalogue(catalogue))
     assert np.flatnonzero(~model.candidates).tolist() == [COLD_HAMMER]
+
+
+def test_the_loss_by_hand() -> None:
+    """The batch's other items and the drawn ones, each by how often it was to be expected among them."""
+    model = TwoTower(**{**SMALL, "max_epochs": 1}).fit(checkerboard(), catalogue=colours())
+    towers, counts = model.network.eval(), checkerboard().item_counts()
+    (batch,) = ExampleBatches(checkerboard(), length=8, batch_size=999, seed=0, per_user=1)
+    shares, touched = counts / counts.sum(), np.flatnonzero(counts)
+    torch.manual_seed(0)
+    loss = InBatch(towers, shares.astype(np.float32), touched, uniform=9, heat=0.5)(batch).item()
+
+    torch.manual_seed(0)
+    drawn = touched[torch.randint(len(touched), (9,)).numpy()]
+    asked = batch.targets.numpy()
+    others = np.concatenate([asked, drawn])
+    lasting = towers.queries.history.of_items(towers.items.inputs(batch.items.clamp(min=0)))
+    queries = towers.queries(lasting, batch.items >= 0, batch.events, batch.ages, batch.now, batch.attributes)
+    scores = (queries @ towers.items(torch.arange(ITEMS)).T / 0.5).detach().double().numpy()
+    expected = len(asked) * shares[others] + 9 / len(touched)
+    losses = []
+    for own, row in zip(asked, scores, strict=True):
+        wrong = (np.exp(row[others]) / expected)[others != own].sum()
+        losses.append(-np.log(np.exp(row[own]) / (np.exp(row[own]) + wrong)))
+    assert loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_vectors_have_length_one() -> None:
