@@ -1,5 +1,6 @@
 """SASRec on a planted chain: each item is followed by the next one, most of the time."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,27 @@ def test_a_validation_fold_of_other_items_is_refused(valid: Fold) -> None:
 def test_one_event_per_user_teaches_no_order() -> None:
     with pytest.raises(ModelError, match="predict"):
         SASRec().fit(InteractionLog.from_events(np.arange(3), np.arange(3), np.arange(3)))
+
+
+def test_repeats_teach_nothing_where_lists_leave_out_what_was_seen() -> None:
+    again = InteractionLog.from_events(np.repeat([0, 1], 3), np.repeat([0, 1], 3), np.tile(np.arange(3), 2))
+    assert SASRec(**{**SMALL, "max_epochs": 1}).fit(again).history
+    with pytest.raises(ModelError, match="no user has an event to predict"):
+        SASRec(**{**SMALL, "max_epochs": 1}, exclude_seen=True).fit(again)
+
+
+def test_epochs_are_chosen_by_the_lists_that_will_be_shown(valid: Fold) -> None:
+    """The first item of each history is the only target: lists that leave it out find nothing."""
+    asked = replace(
+        valid,
+        target_offsets=np.arange(len(valid) + 1),
+        target_items=valid.queries.items[valid.queries.offsets[:-1]],
+        n_targets=np.ones(len(valid), np.int64),
+    )
+    settings = {**SMALL, "max_epochs": 1}
+    shown, left_out = (SASRec(**settings, exclude_seen=seen).fit(valid.train, valid=asked) for seen in (False, True))
+    assert shown.history[0]["valid_ndcg@10"] > 0
+    assert left_out.history[0]["valid_ndcg@10"] == 0
 
 
 def test_the_callers_random_state_is_left_alone(train: InteractionLog) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.log import InteractionLog
-from recsys_lab.errors import ConfigError
+from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.export.encoder import export_encoder
 from recsys_lab.models.two_tower import InBatch, TwoTower
 from recsys_lab.nn.examples import ExampleBatches
@@ -78,6 +78,13 @@ def test_the_loss_by_hand() -> None:
         wrong = (np.exp(row[others]) / expected)[others != own].sum()
         losses.append(-np.log(np.exp(row[own]) / (np.exp(row[own]) + wrong)))
     assert loss == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_repeats_teach_nothing_where_lists_leave_out_what_was_seen() -> None:
+    again = InteractionLog.from_events(np.repeat([0, 1], 3), np.repeat([0, 1], 3), np.tile(np.arange(3), 2))
+    assert TwoTower(**{**SMALL, "max_epochs": 1}).fit(again).history
+    with pytest.raises(ModelError, match="no user has an event to predict"):
+        TwoTower(**{**SMALL, "max_epochs": 1}, exclude_seen=True).fit(again)
 
 
 def test_vectors_have_length_one() -> None:
