@@ -26,6 +26,9 @@ def test_the_loss_by_hand() -> None:
     loss = model._loss(offsets, items, said, shown, bias, torch.tensor([2]), torch.Generator())
     margins = np.array([2 * (3 - 0.5) + 0 - 1, 1 * (-1 - 0.5) + 0.25 - 1])
     assert loss.item() == pytest.approx(np.log1p(np.exp(-margins)).mean())
+    model.regularization = 0.1
+    held = model._loss(offsets, items, said, shown, bias, torch.tensor([2]), torch.Generator())
+    assert (held - loss).item() == pytest.approx(0.1 * (1 + 4 + 25 + 9 + 1 + 0.25 + 0.0625 + 1))
 
 
 def test_the_loss_falls() -> None:

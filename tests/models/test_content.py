@@ -46,6 +46,16 @@ def test_untouched_items_are_candidates_and_items_without_content_are_not(genres
     assert lists.items.tolist() == [[0, 4, 2, -1, -1]]
 
 
+def test_each_part_weighs_what_its_setting_says() -> None:
+    """Two items share the brand alone, two the category, two the price."""
+    frame = {"category": ["a", "b", "c", "c", "d", "e"], "brand": ["x", "x", "y", "z", "u", "v"]}
+    catalogue = Catalogue(pd.DataFrame({"item_id": list("abcdef"), **frame, "price": [1.0, 9, 2, 8, 5, 5]}))
+    log = InteractionLog.from_events(np.array([0, 0]), np.array([0, 1]), np.arange(2), n_items=6)
+    model = Content(category_weight=3.0, brand_weight=2.0, price_weight=1.0).fit(log, catalogue=catalogue)
+    scores = model.score(ask([[0], [2], [4]]))[[0, 1, 2], [1, 3, 5]]
+    np.testing.assert_allclose(scores, np.array([4, 9, 1]) / (9 + 4 + 1), rtol=1e-6)
+
+
 def test_vectors_are_reduced_to_the_dimensions_asked_for() -> None:
     model = Content(dimensions=4).fit(checkerboard(), catalogue=colours())
     assert model.item_vectors().shape == (TOUCHED + 2, 4)
