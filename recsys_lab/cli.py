@@ -114,11 +114,10 @@ def evaluate(
     from recsys_lab import pipeline, runs
 
     config = configured(overrides, conf_dir)
-    others = config["metrics"] if any(override.startswith("metrics") for override in overrides or []) else None
     if (Path(target) / "manifest.json").is_file():
-        evaluation = pipeline.evaluate_bundle(_config_of_bundle(config, Path(target), others), Path(target))
+        evaluation = pipeline.evaluate_bundle(_config_of_bundle(config, Path(target)), Path(target))
     else:
-        evaluation = pipeline.evaluate_run(runs.find_run(config.path("runs"), target), others)
+        evaluation = pipeline.evaluate_run(runs.find_run(config.path("runs"), target), config)
     if as_json:
         return say_json({"target": target, "metrics": evaluation.summary})
     return _print_metrics(target, evaluation.summary)
@@ -251,24 +250,22 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _config_of_bundle(config: Config, folder: Path, metrics: dict[str, Any] | None) -> Config:
-    """The configuration of the run that a bundle came from, with these ``metrics``; the one given if it is not here.
+def _config_of_bundle(config: Config, folder: Path) -> Config:
+    """The configuration of a bundle's run, with what ``config`` overrides; ``config`` when that run is not here.
 
-    Runs that differ in nothing but what was done to their lists are told apart by their numbers.
+    Runs that differ in their lists alone, by their re-ranking, are told apart by their metrics.
     """
-    import msgspec
-
     from recsys_lab import runs
-    from recsys_lab.config import Config
+    from recsys_lab.settled import as_trained
     from serving_min.manifest import read_manifest
 
-    manifest = msgspec.json.decode(msgspec.json.encode(read_manifest(folder)))
-    fingerprints, numbers = manifest["fingerprints"], manifest["metrics"]
-    alike = [run for run in runs.list_runs(config.path("runs")) if run.fingerprints == fingerprints]
-    if not alike:
-        return config
-    run = next((run for run in alike if run.metrics == numbers), alike[0])
-    return Config({**run.config, "metrics": metrics or run.config["metrics"]}, tuple(run.overrides))
+    manifest = read_manifest(folder)
+    means = {name: measure.mean for name, measure in manifest.metrics.items()}
+    for run in runs.list_runs(config.path("runs")):
+        same = run.fingerprints == {name: getattr(manifest.fingerprints, name) for name in run.fingerprints}
+        if same and means == {name: measure["mean"] for name, measure in run.metrics.items()}:
+            return as_trained(run, config)
+    return config
 
 
 def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:

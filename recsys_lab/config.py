@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,23 @@ class Config:
     def for_model(self, model: str) -> Config:
         """This configuration with one model chosen, and what ``params`` says about it."""
         return self.but(f"model={model}")
+
+    def adopting(self, asked: Config, groups: Sequence[str]) -> Config:
+        """This configuration with what the overrides of ``asked`` name under ``groups``, as it is there.
+
+        An experiment may speak of all of them.
+        """
+        tree = deepcopy(self.tree)
+        names = [named(override) for override in asked.overrides]
+        if "experiment" in names:
+            names += groups
+        for *parents, last in (name.split(".") for name in names if name.partition(".")[0] in groups):
+            node, given = tree, asked.tree
+            for parent in parents:
+                node, given = node.setdefault(parent, {}), given[parent]
+            node.pop(last, None)
+            node |= {last: given[last]} if last in given else {}
+        return replace(self, tree=tree)
 
     def build(self, key: str, *, without: str | None = None) -> Any:
         """The object that the node at ``key`` (dots allowed) describes with ``_target_``.
@@ -84,6 +102,12 @@ class Config:
                 raise ConfigError(f"{key}._target_: {target!r} is not under allowed_targets {list(allowed)}")
             for name, child in node.items():
                 self._check_targets(child, f"{key}.{name}")
+
+
+def named(override: str) -> str:
+    """The setting, or the group, that an override is about: "metrics.cutoffs" of ``++metrics.cutoffs=[5]``."""
+    key = override.lstrip("+~").partition("=")[0]
+    return (key.partition("@")[2] or key).replace("/", ".")
 
 
 def _named(target: str) -> Any:

@@ -16,7 +16,7 @@ import hashlib
 import resource
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from recsys_lab.evaluation import Evaluation, evaluate, rank
 from recsys_lab.metrics.content import content_vectors
 from recsys_lab.progress import status, track
 from recsys_lab.runs import Run
+from recsys_lab.settled import as_exported, as_trained
 from serving_min.rerank import TopK
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ __all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "ex
 __all__ += ["prepare", "report", "train", "tune"]
 
 Clock = Callable[[], datetime]
-AS_THEY_ARE = {"_target_": "recsys_lab.reranking.none"}  # what is done to the lists of a run that does not say
 DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py", "reranking.py")
 # of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions; second stages
 SHARED_CODE: tuple[str, ...] = ("queries.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
@@ -225,15 +225,14 @@ def tune(config: Config, dataset: Dataset | None = None, split: Split | None = N
     return outcome
 
 
-def evaluate_run(run: Run, metrics: Mapping[str, Any] | None = None) -> Evaluation:
-    """The run's model, loaded and evaluated again, with other ``metrics`` settings if given.
+def evaluate_run(run: Run, asked: Config | None = None) -> Evaluation:
+    """The run's model, loaded and evaluated again, with the metrics, the re-ranking, … that ``asked`` overrides.
 
-    Raises RunError when the data have changed.
+    Raises RunError when the data or the split are others, ConfigError for an override of what the training decided.
     """
     from recsys_lab.models.base import Recommender
 
-    tree = {"rerank": AS_THEY_ARE, **run.config, "metrics": metrics or run.config["metrics"]}
-    config = Config(tree, tuple(run.overrides))
+    config = as_trained(run, asked)
     _, split = _same_question(config, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     lists = rank(model, split.test, max(_cutoffs(config)), split.exclude_seen, config.build("rerank"))
@@ -270,18 +269,17 @@ def export(
     is done to those of the surface ``recommend``, too.
 
     Raises ParityError, and writes nothing, when the bundle's answers differ from the model's, RunError when the data
-    or the split are not the run's, and ConfigError for a surface that asks what no bundle has.
+    or the split are not the run's, and ConfigError for a surface that asks what no bundle has, or an override of what
+    the run has settled.
     """
     from recsys_lab.export.bundle import write_bundle
     from recsys_lab.export.companions import companion_names, fit_companions
-    from recsys_lab.export.settled import warn_of_settled
     from recsys_lab.export.surfaces import check_sources
     from recsys_lab.models.base import Recommender
 
     surfaces = config["export"].get("surfaces") or {}
     check_sources(surfaces, companion_names(config))
-    trained = Config({"rerank": AS_THEY_ARE, **run.config}, tuple(run.overrides))
-    warn_of_settled(config, trained, run.name)
+    trained = as_exported(run, config)
     dataset, split = _same_question(trained, run.fingerprints, dataset, split)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
     settings, reranking = config["export"], trained.build("rerank")

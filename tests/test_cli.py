@@ -99,6 +99,51 @@ def test_eval_measures_at_the_cutoffs_asked_for(in_job, typed):
         assert {name.partition("@")[2] for name in json.loads(out)["metrics"]} == {"3"}
 
 
+def test_eval_takes_what_the_overrides_name(in_job, typed):
+    before = said(in_job, "compare")["models"][0]["metrics"]["category_diversity@5"]["mean"]
+    for target in (said(in_job, "compare")["models"][0]["run"], bundle_of(in_job)):
+        words = ["rerank=capped", "rerank.category=1", "++metrics.cutoffs=[5]", "--json"]
+        code, out, err = typed("eval", target, *words)
+        assert code == 0, err
+        metrics = json.loads(out)["metrics"]
+        assert {name.partition("@")[2] for name in metrics} == {"5"}
+        assert metrics["category_diversity@5"]["mean"] > before
+        code, _, err = typed("eval", target, "split.cutoff=10d")
+        assert (code, "split: fingerprint" in err) == (2, True)
+        code, _, err = typed("eval", target, "model=als")
+        assert (code, err.startswith("recsys-lab: model=als: a finished run keeps its own")) == (2, True)
+
+
+def test_eval_and_export_read_the_prepared_data_that_are_named(in_job, typed, tmp_path):
+    best = said(in_job, "compare")["models"][0]["run"]
+    for words in (["eval", best], ["export", best, f"paths.bundles={tmp_path}"]):
+        prepared = tmp_path / words[0]
+        shutil.copytree(in_job / "experiments" / "prepared", prepared)
+        (in_job / "experiments" / "prepared").rename(in_job / "elsewhere")
+        try:
+            assert typed(*words, f"paths.prepared={prepared}")[0] == 0
+            assert not (in_job / "experiments" / "prepared").exists()
+        finally:
+            (in_job / "elsewhere").rename(in_job / "experiments" / "prepared")
+
+
+def test_eval_of_a_bundle_knows_its_run_among_others_of_the_same_model(in_job, typed):
+    """A newer run of the same model, data and split, with other lists."""
+    runs = in_job / "experiments" / "runs"
+    described = json.loads((runs / said(in_job, "compare")["models"][0]["run"] / "run.json").read_text())
+    described["config"]["rerank"] = {"_target_": "recsys_lab.reranking.capped", "category": 1}
+    described["metrics"]["ndcg@10"]["mean"] /= 2
+    (runs / "99990101-000000-newer").mkdir()
+    (runs / "99990101-000000-newer" / "run.json").write_text(json.dumps(described))
+    try:
+        code, out, err = typed("eval", bundle_of(in_job), "metrics.bootstrap=0", "--json")
+    finally:
+        shutil.rmtree(runs / "99990101-000000-newer")
+    assert code == 0, err
+    best = said(in_job, "compare")["models"][0]["metrics"]["category_diversity@10"]["mean"]
+    assert json.loads(out)["metrics"]["category_diversity@10"]["mean"] == pytest.approx(best, rel=0.02)
+
+
 @pytest.mark.usefixtures("in_job")
 def test_runs_lists_newest_first(typed):
     code, out, _ = typed("runs", "--json")
