@@ -46,9 +46,10 @@ __all__ = ["check", "compare", "compose", "evaluate_bundle", "evaluate_run", "ex
 __all__ += ["prepare", "report", "train", "tune"]
 
 Clock = Callable[[], datetime]
-DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py", "reranking.py")
-# of serving_min: padding, top-k, exclusion and filling; the weights of events; past sessions; second stages
-SHARED_CODE: tuple[str, ...] = ("queries.py", "recency.py", "sessions.py", "opinions.py", "blend.py")
+DECIDING_CODE = ("data", "metrics", "models", "nn", "evaluation.py", "pipeline.py", "reranking.py", "export/tables.py")
+# of serving_min: padding, top-k, exclusion and filling; items; the weights of events; past sessions; second stages
+SHARED_CODE: tuple[str, ...] = ("queries.py", "bounds.py", "items.py", "content.py", "new_items.py")
+SHARED_CODE += ("recency.py", "sessions.py", "opinions.py", "blend.py")
 SHARED_CODE += ("rerank", "rules.py", "masks.py", "features.py", "ranking.py", "trees.py", "network.py", "users.py")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,9 +78,20 @@ def test_the_code_that_is_shared_with_the_server_counts(tmp_path, monkeypatch, n
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
     for part in pipeline.DECIDING_CODE:
         path = tmp_path / "recsys_lab" / part
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(pipeline.PACKAGE / part)
     monkeypatch.setattr(pipeline, "PACKAGE", tmp_path / "recsys_lab")
     before = pipeline.code_fingerprint()
     (folder / name).write_text("changed")
     assert pipeline.code_fingerprint() != before
+
+
+def test_what_the_deciding_code_takes_from_the_server_counts():
+    """Code that moves to the server still decides numbers; what is left out only serves, logs or reads files."""
+    lab, server = pipeline.PACKAGE, pipeline.PACKAGE.parent / "serving_min"
+    counted = [lab / part for part in pipeline.DECIDING_CODE] + [server / part for part in pipeline.SHARED_CODE]
+    files = {file for path in counted for file in (path.rglob("*.py") if path.is_dir() else [path])}
+    taken = {name for file in files for name in re.findall(r"from serving_min\.(\w+)", file.read_text())}
+    serving = {"audit", "bundle", "composite", "engine", "errors", "manifest", "messages", "pseudonyms"}
+    serving |= {"settings", "sinks", "vectors", "item_codes", "item_vectors", "mapped", "texts"}
+    assert taken - {Path(part).stem for part in pipeline.SHARED_CODE} == serving
