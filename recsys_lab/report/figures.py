@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK, LINES = "#010203", "#040506"  # stand-ins that svg() replaces by the page's own colours
-WIDTH = 9.4  # inches
+WIDTH, LEGEND_ROW = 9.4, 0.19  # inches
+MOST_COLUMNS = 7  # of a legend
 SETTINGS: Any = {  # matplotlib types each key by itself
     "svg.fonttype": "none",
     "svg.hashsalt": "recsys-lab",
@@ -72,9 +73,15 @@ def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """One legend for all panels, below them."""
+    """One legend for all panels, below them: as many columns as fit, and the figure grows by further rows."""
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 7))
+    for columns in range(min(len(names), MOST_COLUMNS), 0, -1):
+        drawn = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+        if columns == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            rows = -(-len(names) // columns)
+            figure.set_figheight(figure.get_figheight() + (rows - 1) * LEGEND_ROW)
+            return
+        drawn.remove()
 
 
 def svg(draw: Callable[[], Figure | None]) -> str | None:

@@ -74,11 +74,11 @@ def render(board: Board, console: Console) -> None:
         table.add_column(name, justify="right")
     for entry in board["models"]:
         metrics, verdict = entry["metrics"], found[entry["model"]]
-        low, high = metrics[primary]["ci95"] or (float("nan"), float("nan"))
+        interval = metrics[primary]["ci95"]
         table.add_row(
             entry["model"],
             f"{metrics[primary]['mean']:.4f}",
-            f"{low:.3f} – {high:.3f}",
+            f"{interval[0]:.3f} – {interval[1]:.3f}" if interval else "–",
             verdict,
             *(f"{metrics[other]['mean']:.4f}" for other in others),
             f"{entry['fit_seconds']:.1f}",

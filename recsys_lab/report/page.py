@@ -127,7 +127,10 @@ def _signed(value: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < 60 else f"{value // 60:.0f} min {value % 60:02.0f} s"
+    if round(value, 1) < 60:
+        return f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    return f"{minutes} min {seconds:02} s"
 
 
 def _plain(value: Any) -> str:

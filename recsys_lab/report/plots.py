@@ -40,7 +40,8 @@ def ranking(board: Board) -> Figure:
     axes.margins(x=0.22)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{label(primary)}, mean over queries with 95 % interval")
+    interval = " with 95 % interval" if models[0]["metrics"][primary]["ci95"] else ""
+    axes.set_xlabel(f"{label(primary)}, mean over queries{interval}")
     return figure
 
 

@@ -36,6 +36,16 @@ def test_best_first_with_ties_marked(board: dict[str, Any]) -> None:
     assert all("…" not in line for line in lines)
 
 
+def test_without_bootstrap_the_interval_is_a_dash(board: dict[str, Any]) -> None:
+    models = [
+        entry | {"metrics": {name: measure | {"ci95": None} for name, measure in entry["metrics"].items()}}
+        for entry in board["models"]
+    ]
+    text = on_terminal(board | {"models": models})
+    assert "nan" not in text
+    assert text.count("–") == len(models)
+
+
 def test_remarks_tell_what_a_reader_must_know(board: dict[str, Any]) -> None:
     failed = [{"model": "content", "error": "content: the catalogue has no text [/]"}]
     text = on_terminal(board | {"failed": failed, "split": board["split"] | {"leaks": True}})

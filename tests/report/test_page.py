@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recsys_lab.evaluation import Evaluation
-from recsys_lab.report.figures import looks
+from recsys_lab.report.figures import legend, looks, panels
 from recsys_lab.report.page import write_report
 from tests.report import made_up
 
@@ -144,3 +144,45 @@ def test_a_setting_without_a_value_says_what_that_means(tmp_path: Path) -> None:
 def test_every_model_has_a_look_of_its_own() -> None:
     found = looks([f"model {number}" for number in range(40)])
     assert len({(look.color, look.marker) for look in found.values()}) == 40
+
+
+def test_a_legend_of_many_long_names_is_not_cut_off() -> None:
+    figure, (axes,) = panels(1, 3.0)
+    for number in range(20):
+        axes.plot([0, 1], [0, number], label=f"popular_by_category_{number}")
+    legend(figure, axes)
+    (drawn,) = figure.legends
+    assert len(drawn.get_texts()) == 20
+    assert drawn.get_window_extent().width <= figure.bbox.width
+    assert figure.get_figheight() > 3.5
+
+
+def test_a_column_has_as_many_decimals_in_every_row(tmp_path: Path) -> None:
+    found = made_up.evaluations({"sasrec": 1.5, "popular": 0.3})
+    board = made_up.board(found)
+    for entry, novelty in zip(board["models"], (9.98761, 10.04321), strict=True):
+        entry["metrics"] = entry["metrics"] | {"novelty@10": {"mean": novelty, "ci95": None}}
+    cells = Reader(write_report(board, found, tmp_path / "page.html").read_text(encoding="utf-8")).text["td"]
+    assert {"9.9876", "10.0432"} <= set(cells)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 00 s"), (119.7, "2 min 00 s"), (161.2, "2 min 41 s")],
+)
+def test_times_are_rounded_before_they_are_parted(tmp_path: Path, seconds: float, expected: str) -> None:
+    found = made_up.evaluations({"popular": 0.3})
+    board = made_up.board(found)
+    board["models"][0]["fit_seconds"] = seconds
+    html = write_report(board, found, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert expected in Reader(html).text["td"]
+
+
+def test_without_bootstrap_no_interval_is_spoken_of(tmp_path: Path) -> None:
+    found = made_up.evaluations({"popular": 0.3})
+    board = made_up.board(found)
+    (entry,) = board["models"]
+    entry["metrics"] = {name: measure | {"ci95": None} for name, measure in entry["metrics"].items()}
+    html = write_report(board, found, tmp_path / "page.html").read_text(encoding="utf-8")
+    leaderboard = html[html.index("<h2>Leaderboard") : html.index("<h2>Metric by length")]
+    assert "interval" not in leaderboard.partition("<table>")[0]
