@@ -39,10 +39,10 @@ class Buckets:
 def of_equal_size(values: NDArray[np.number], groups: int = 5) -> Buckets:
     """Those without any ("none"), and up to ``groups`` groups of about equal size, from few to many.
 
-    ``values`` [Q] are numbers of events, rounded to whole ones. A number that very many queries share
-    makes one larger group.
+    ``values`` [Q] are numbers of events, rounded to whole ones, but never to none. A number that very many
+    queries share makes one larger group.
     """
-    whole = np.rint(values).astype(np.int64)
+    whole = np.where(values > 0, np.maximum(np.rint(values), 1), 0).astype(np.int64)
     some = whole[whole > 0]
     shares = np.arange(1, groups + 1) / groups
     edges = np.unique(np.quantile(some, shares, method="inverted_cdf")) if len(some) else some

@@ -20,6 +20,12 @@ def test_a_number_that_most_share_is_one_group() -> None:
     assert buckets.sizes.tolist() == [90, 10]
 
 
+def test_less_than_one_is_not_none() -> None:
+    buckets = of_equal_size(np.array([0, 0.25, 1]))
+    assert buckets.labels == ["none", "1"]
+    assert buckets.codes.tolist() == [0, 1, 1]
+
+
 def test_nobody_has_any() -> None:
     assert of_equal_size(np.zeros(3)).labels == ["none"]
 
@@ -28,7 +34,8 @@ def test_nobody_has_any() -> None:
 def test_every_query_is_in_the_group_that_its_label_names(values: list[float]) -> None:
     buckets = of_equal_size(np.array(values))
     assert buckets.sizes.min() > 0
-    for value, code in zip(np.rint(values), buckets.codes, strict=True):
+    for few, code in zip(values, buckets.codes, strict=True):
+        value = max(1, round(few)) if few else 0
         name = buckets.labels[code].replace("none", "0").replace(",", "")
         first, _, last = name.partition("–")
         assert int(first) <= value <= int(last or first)
