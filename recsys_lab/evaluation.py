@@ -29,6 +29,7 @@ from serving_min.rerank import TopK
 
 AS_THEY_ARE = Reranking()
 PER_QUERY_FILE, SUMMARY_FILE = "per_query.parquet", "metrics.json"
+AGAIN = "train the run again, or all with `recsys-lab compare --fresh`"
 Measure = dict[str, Any]  # {"mean": float, "ci95": [low, high], or None for metrics of all lists together}
 
 
@@ -53,11 +54,14 @@ class Evaluation:
 
     @classmethod
     def load(cls, folder: Path) -> Evaluation:
-        """Read what ``save`` wrote. Raises RunError when either file is missing."""
+        """Read what ``save`` wrote. Raises RunError when either file is missing or damaged."""
         for name in (PER_QUERY_FILE, SUMMARY_FILE):
             if not (folder / name).is_file():
-                raise RunError(f"{folder}: {name} is missing; evaluate the run first")
-        return cls(pd.read_parquet(folder / PER_QUERY_FILE), json.loads((folder / SUMMARY_FILE).read_text()))
+                raise RunError(f"{folder}: {name} is missing; {AGAIN}")
+        try:
+            return cls(pd.read_parquet(folder / PER_QUERY_FILE), json.loads((folder / SUMMARY_FILE).read_text()))
+        except ValueError as error:
+            raise RunError(f"{folder}: damaged ({error}); {AGAIN}") from None
 
 
 def rank(model: Recommender, fold: Fold, k: int, exclude_seen: bool, reranking: Reranking = AS_THEY_ARE) -> TopK:

@@ -103,7 +103,15 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 
 def test_loading_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"per_query\.parquet is missing"):
+    with pytest.raises(RunError, match=r"per_query\.parquet is missing; train the run again"):
+        Evaluation.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["per_query.parquet", "metrics.json"])
+def test_loading_what_is_damaged(tmp_path: Path, name: str) -> None:
+    evaluate(LISTS, fold(TARGETS), cutoffs=(1, 3)).save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
+    with pytest.raises(RunError, match=r"damaged .* train the run again"):
         Evaluation.load(tmp_path)
 
 
