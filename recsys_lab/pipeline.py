@@ -125,7 +125,7 @@ def train(
     run = Run(
         name=name,
         model=label,
-        created=created.isoformat(timespec="seconds"),
+        created=created.isoformat(timespec="milliseconds"),
         seed=config["seed"],
         fingerprint=fingerprint,
         fingerprints={"data": dataset.fingerprint, "split": split.fingerprint, "config": config.fingerprint("model")},

@@ -75,12 +75,12 @@ class Run:
 def list_runs(root: Path) -> list[Run]:
     """All finished runs that this version can read, newest first."""
     runs = []
-    for path in sorted(_visible(root, RUN_FILE), reverse=True):
+    for path in _visible(root, RUN_FILE):
         try:
             runs.append(Run.load(path.parent))
         except RunError:
             continue
-    return runs
+    return sorted(runs, key=lambda run: (run.created, run.name), reverse=True)
 
 
 def find_run(root: Path, wanted: str) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from recsys_lab.comparison import leaderboard
 from recsys_lab.config import compose
 from recsys_lab.evaluation import Evaluation
 from recsys_lab.report.leaderboard import verdicts
-from recsys_lab.runs import Run
+from recsys_lab.runs import Run, find_run, list_runs
 
 EVENTS = [(f"u{user}", time, "ABCD"[(user + time) % 4]) for user in range(6) for time in (1, 2, 8)]
 SPLIT = ["split.cutoff=1970-01-01T00:00:05", "split.valid_window=null"]
@@ -47,6 +48,18 @@ def test_a_difference_in_the_last_bit_leaves_one_leader(make_dataset, tmp_path):
     )  # fmt: skip
     leader, other = (entry["model"] for entry in board["models"])
     assert verdicts(board) == {leader: "leader", other: "tie"}
+
+
+def test_of_two_runs_in_one_second_the_later_is_the_latest(make_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = make_dataset(EVENTS)
+    for model, moment in (("popular", 250_000), ("itemknn", 500_000)):
+        config = compose([f"model={model}", *SPLIT])
+        split = pipeline.make_split(config, dataset)
+        pipeline.train(config, dataset, split, clock=partial(datetime, 2026, 1, 1, 0, 0, 0, moment, UTC))
+    found = list_runs(config.path("runs"))
+    assert [run.model for run in found] == ["itemknn", "popular"]
+    assert find_run(config.path("runs"), "latest").model == "itemknn"
 
 
 def test_two_files_that_name_one_class_are_two_models(make_dataset, tmp_path, monkeypatch):
