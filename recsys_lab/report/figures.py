@@ -84,6 +84,13 @@ def legend(figure: Figure, axes: Axes) -> None:
         drawn.remove()
 
 
+def whole_numbers(axes: Axes) -> None:
+    """Let the horizontal axis count: no ticks between whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def svg(draw: Callable[[], Figure | None]) -> str | None:
     """What ``draw`` makes, as an ``<svg>`` element to put into a page that defines --ink and --lines."""
     import matplotlib

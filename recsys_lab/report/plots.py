@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_lab.report.buckets import Buckets
-from recsys_lab.report.figures import INK, legend, looks, panels
+from recsys_lab.report.figures import INK, legend, looks, panels, whole_numbers
 from recsys_lab.report.leaderboard import Board, label, other_metrics, verdicts
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def training(board: Board) -> Figure | None:
             if points:
                 own = look[model]
                 axes.plot(*zip(*points, strict=True), color=own.color, marker=own.marker, label=model)
-        _whole_numbers(axes)
+        whole_numbers(axes)
         axes.set_title(_curve_label(name))
         axes.set_xlabel("epoch")
     legend(figure, max(drawn, key=lambda axes: len(axes.lines)))
@@ -155,9 +155,3 @@ def _at_least(axes: Axes, span: float) -> None:
         middle = (low + high) / 2
         axes.set_xlim(middle - span / 2, middle + span / 2)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-
-
-def _whole_numbers(axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

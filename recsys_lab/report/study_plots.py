@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys_lab.report.figures import COLOURS, INK, legend, looks, panels
+from recsys_lab.report.figures import COLOURS, INK, legend, looks, panels, whole_numbers
 from recsys_lab.report.leaderboard import label
 
 if TYPE_CHECKING:
@@ -25,14 +25,15 @@ def history(studies: Sequence[Study]) -> Figure | None:
     figure, (axes,) = panels(1, 3.4)
     for study in studies:
         own = look[study["model"]]
-        places, values = _measured(study)
+        numbers, values = _measured(study)
         if len(studies) == 1:
-            axes.plot(places, values, own.marker, color=own.color, alpha=0.4, label="trial")
+            axes.plot(numbers, values, own.marker, color=own.color, alpha=0.4, label="trial")
         better = np.minimum if study["directions"][0] == "minimize" else np.maximum
         name = "best so far" if len(studies) == 1 else study["model"]
-        axes.plot(places, better.accumulate(values), color=own.color, drawstyle="steps-post", label=name)
+        axes.plot(numbers, better.accumulate(values), color=own.color, drawstyle="steps-post", label=name)
     if len(studies) == 1 and (before := trial(studies[0], studies[0]["configured"])):
         axes.axhline(before["values"][0], color=INK, linewidth=0.8, linestyle="--", label="as configured")
+    whole_numbers(axes)
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{label(studies[0]['objectives'][0])}, validation")
     legend(figure, axes)
@@ -83,6 +84,6 @@ def trial(study: Study, number: int | None) -> Mapping[str, Any]:
 
 
 def _measured(study: Study) -> tuple[list[int], list[float]]:
-    """Places in the order of beginning, from 1, and first objectives, of the trials that were measured to the end."""
-    found = [(place, tried["values"][0]) for place, tried in enumerate(study["trials"], start=1) if tried["values"]]
-    return [place for place, _ in found], [value for _, value in found]
+    """Numbers, as the tables have them, and first objectives of the trials that were measured to the end."""
+    found = [(tried["number"], tried["values"][0]) for tried in study["trials"] if tried["values"]]
+    return [number for number, _ in found], [value for _, value in found]
