@@ -78,6 +78,8 @@ class Config:
             node = node[part]
         node = {name: child for name, child in node.items() if name != without}
         self._check_targets(node, key)
+        if "_target_" not in node:
+            raise ConfigError(f"{key}._target_: missing; it names the class that these settings are of")
         try:
             check_arguments(_named(node["_target_"]), node, key)
             return instantiate(node, _convert_="all")
@@ -140,17 +142,19 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from recsys_lab.misspelled import check_names, no_such_setting
     from recsys_lab.settings import check_root
 
     if conf_dir is not None and not conf_dir.is_dir():
         raise ConfigError(f"--conf-dir: {conf_dir} is no folder")
-    search = [] if conf_dir is None else [f"hydra.searchpath=[file://{conf_dir.resolve()}]"]
+    written = [SHORT.get(override.lower(), override) for override in overrides]
+    _check_written(written, conf_dir)
+    search = [] if conf_dir is None else [f"hydra.searchpath=[{_quoted(f'file://{conf_dir.resolve()}')}]"]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            written = [SHORT.get(override, override) for override in overrides]
             composed = hydra_compose("config", [*written, *search], return_hydra_config=True)
         HydraConfig.instance().cfg = None
         choices = {key: str(value) for key, value in composed.hydra.runtime.choices.items() if "hydra/" not in key}
@@ -162,14 +166,52 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
         for override in overrides:
             if said.startswith(f"Could not override '{override.partition('=')[0]}'."):
                 others = compose([other for other in overrides if other != override], conf_dir=conf_dir)
-                raise ConfigError(no_such_setting(override, others.tree)) from error
+                unknown = getattr(error.__cause__, "full_key", override.partition("=")[0])
+                raise ConfigError(no_such_setting(unknown, others.tree, override)) from error
         raise ConfigError(said.partition(" Config search path:")[0]) from error
+    except (YAMLError, UnicodeDecodeError) as error:  # of a file of the user's own
+        raise ConfigError(f"{conf_dir}: a file there is no YAML: {' '.join(str(error).split())}") from error
     assert isinstance(tree, dict)
     named = {str(key): value for key, value in tree.items()}
-    check_names(named, choices)
+    check_names(named, choices, _choices("model", conf_dir))
     check_root(named)
     model = _merged(_with_members(named, overrides), _params(named, choices["model"], named["model"], overrides))
     return Config({**named, "model": model}, tuple(overrides), conf_dir, choices)
+
+
+def _check_written(overrides: Sequence[str], conf_dir: Path | None) -> None:
+    """Raises ConfigError for what is no single NAME=VALUE, and for a group that is given no name of a file."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for override in overrides:
+        name, _, text = override.partition("=")
+        quoted = f"""'{name}={_quoted(text)}'"""
+        try:
+            parsed = parser.parse_override(override)
+            value, group = parsed.value(), parsed.key_or_group
+        except HydraException as error:
+            ways = f"NAME=VALUE; a text with special signs in quotes of its own: {quoted}" if text else "NAME=VALUE"
+            raise ConfigError(f"{override}: cannot be read; write {ways}") from error
+        if not group:
+            raise ConfigError(f"{override}: cannot be read; write NAME=VALUE")
+        if parsed.is_sweep_override():
+            raise ConfigError(f"{override}: is several values; write [{text}] for a list, or {quoted} for one text")
+        choices = [*_choices(group, conf_dir), *(("true", "false") if group == "tune" else ())]
+        named = value in choices if group == "tune" else isinstance(value, str if group == "model" else str | list)
+        if choices and not (named or isinstance(value, dict) or parsed.is_delete()):
+            raise ConfigError(f"{override}: {group} is a group; write {group}=NAME, one of {', '.join(choices)}")
+
+
+def _choices(group: str, conf_dir: Path | None) -> list[str]:
+    """The files of a group, the user's own too; none of what is no group."""
+    folders = [folder / group for folder in (conf_folder(), conf_dir) if folder is not None] if group else []
+    return sorted({path.relative_to(top).with_suffix("").as_posix() for top in folders for path in top.rglob("*.yaml")})
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '\\"') + '"'
 
 
 def _params(

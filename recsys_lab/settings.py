@@ -18,8 +18,9 @@ from recsys_lab.errors import ConfigError
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-TRACKERS = ("none", "wandb")
+CHOICES = {"tracker.name": ("none", "wandb"), "tracker.mode": (None, "online", "offline", "disabled")}
 ROOT: dict[str, Any] = {
+    **dict.fromkeys(("data", "split", "model", "rerank", "trainer", "export"), dict[str, Any]),
     "seed": Count,
     "models": list[str],
     "params": dict[str, dict[str, Any] | None],
@@ -34,6 +35,8 @@ ROOT: dict[str, Any] = {
     "paths.bundles": str,
     "paths.reports": str,
     "metrics": dict[str, Any],
+    "metrics.cutoffs": Annotated[list[AtLeastOne], msgspec.Meta(min_length=1)],
+    "metrics.primary": str,
     "metrics.bootstrap": Count,
     "tune": dict[str, Any],
     "tune.enabled": bool,
@@ -41,11 +44,14 @@ ROOT: dict[str, Any] = {
     "tune.seconds": Annotated[float, msgspec.Meta(gt=0)] | None,
     "tune.workers": AtLeastOne,
     "tune.objectives": Annotated[list[str], msgspec.Meta(min_length=1)],
+    "tune.pruner": str,
     "tune.storage": str | None,
     "tune.study": str | None,
     "tune.space": dict[str, Any],
     "tracker": dict[str, Any],
     "tracker.name": str,
+    "tracker.project": str | None,
+    "tracker.mode": str | None,
 }
 
 
@@ -56,8 +62,9 @@ def check_root(tree: Mapping[str, Any]) -> None:
         for part in name.split("."):
             value = value.get(part)
         _check(name, value, kind)
-    if tree["tracker"]["name"] not in TRACKERS:
-        raise ConfigError(f"tracker.name: {tree['tracker']['name']!r} is unknown; use one of {', '.join(TRACKERS)}")
+        if name in CHOICES and value not in CHOICES[name]:
+            there = ", ".join(choice for choice in CHOICES[name] if choice)
+            raise ConfigError(f"{name}: {value!r} is unknown; use one of {there}")
 
 
 def check_arguments(target: Any, settings: Mapping[str, Any], key: str) -> None:
@@ -93,7 +100,7 @@ def _check(name: str, value: Any, kind: Any) -> None:
         said = str(error).partition(" - at `$")[0].replace("`", "")
         if said.startswith("Invalid enum value"):
             return
-        if isinstance(value, str) and said.startswith("Expected array"):
+        if isinstance(value, str | int | float) and said.startswith("Expected array"):
             raise ConfigError(f"{name}: {value!r} is no list; write [{value}]") from None
         said = said.replace("object", "a mapping {name: value}").replace("array", "a list [a, b]")
         raise ConfigError(f"{name}: {value!r} does not fit; {said[0].lower()}{said[1:]}") from None

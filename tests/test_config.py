@@ -80,7 +80,29 @@ def test_every_group_and_key_says_what_it_is():
             ["export.surfaces.hom.seen=keep"],
             r"did you mean export.surfaces.home\? \+export.surfaces.hom.seen=keep adds",
         ),
-        (["seed"], "seed"),
+        (["seed"], "seed: cannot be read; write NAME=VALUE$"),
+        (["=3"], "=3: cannot be read; write NAME=VALUE$"),
+        (["+paths.x=1"], "paths.x: no such setting; there are bundles, prepared, reports, runs, studies$"),
+        (["++metrics.cutofs=[5]"], r"metrics.cutofs: no such setting; did you mean metrics.cutoffs\?$"),
+        (["metrics.cutofs=[5]"], r"metrics.cutofs: no such setting; did you mean metrics.cutoffs\?$"),
+        (["metrics={cutofs: [5]}"], r"metrics.cutofs: no such setting; did you mean metrics.cutoffs\?$"),
+        (["+tune.trails=3"], r"did you mean tune.trials\?$"),
+        (["tracker=wandb", "+tracker.mod=online"], r"did you mean tracker.mode\?$"),
+        (["+recbole.setings.x=1"], r"did you mean recbole.settings\?$"),
+        (["+params.esae.regularization=3"], r"params.esae: no such setting; did you mean params.ease\?$"),
+        (["params={ease: {regularization: 3}}"], r"params.ease: no such setting; \+params={ease: .*}} adds it"),
+        (["metrics.cutoffs=10"], r"metrics.cutoffs: 10 is no list; write \[10\]"),
+        (["metrics.cutoffs=[true]"], r"metrics.cutoffs: \[True\] does not fit; expected int, got bool"),
+        (["metrics.primary=3"], "metrics.primary: 3 does not fit; expected str"),
+        (["tune.pruner=[median]"], "tune.pruner: .* does not fit; expected str"),
+        (["tracker=wandb", "tracker.mode=on"], "tracker.mode: 'on' is unknown; use one of online, offline, disabled"),
+        (["~export"], "export: None does not fit; expected a mapping"),
+        (["~data"], "data: None does not fit; expected a mapping"),
+        (["model=null"], "model=null: model is a group; write model=NAME, one of als, "),
+        (["model=[ease,als]"], "model is a group"),
+        (["tune=yes"], "tune=yes: tune is a group; write tune=NAME, .*, true, false"),
+        (["seed=1,2"], r"seed=1,2: is several values; write \[1,2\] for a list"),
+        (["data=csv", "data.path=größe (1).csv"], """in quotes of its own: 'data.path="größe \\(1\\).csv"'$"""),
     ],
 )
 def test_a_wrong_override_is_one_line(overrides, message):
@@ -126,6 +148,34 @@ def test_own_configurations_add_to_the_groups(tmp_path):
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nsede: 99\n")
     with pytest.raises(ConfigError, match="sede: no such setting"):
         compose(["experiment=mine"], conf_dir=tmp_path)
+
+
+@pytest.mark.parametrize("written", [b"seed: [1\n", b"seed: \xff\n"])
+def test_a_file_that_is_no_yaml_is_one_line(tmp_path, written):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_bytes(written)
+    with pytest.raises(ConfigError, match="a file there is no YAML") as caught:
+        compose(["experiment=mine"], conf_dir=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("written", "message"), [("width: 3\n", "model._target_: missing"), ("[1, 2]\n", "mapping")])
+def test_a_model_s_file_names_its_class(tmp_path, written, message):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(written)
+    with pytest.raises(ConfigError, match=message):
+        compose(["model=mine"], conf_dir=tmp_path).build("model")
+
+
+def test_one_s_own_folder_may_be_called_anything(tmp_path):
+    folder = tmp_path / 'größe (1), "neu"'
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 99\n")
+    assert compose(["experiment=mine"], conf_dir=folder)["seed"] == 99
+
+
+def test_the_switch_of_tuning_may_be_written_as_in_python():
+    assert compose(["tune=True"])["tune"]["enabled"] is True
 
 
 def test_the_fingerprint_covers_what_it_names():
