@@ -35,6 +35,7 @@ from recsys_lab.metrics.content import content_vectors
 from recsys_lab.progress import status, track
 from recsys_lab.runs import Run
 from recsys_lab.settled import as_exported, as_trained
+from recsys_lab.tracking import check_tracker
 from serving_min.rerank import TopK
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def train(
     ``audited`` is what ``check`` said of this split, if it was asked already.
     """
     longest = max(_cutoffs(config))
+    check_tracker(config["tracker"])
     dataset, split = _question(config, dataset, split)
     audited = check(dataset, split) if audited is None else audited
     root, fingerprint = config.path("runs"), run_fingerprint(config, split)
@@ -216,6 +218,7 @@ def tune(config: Config, dataset: Dataset | None = None, split: Split | None = N
     from recsys_lab.report.study import write_study
     from recsys_lab.tuning.search import search
 
+    check_tracker(config["tracker"])
     dataset, split = _question(config, dataset, split)
     outcome = search(config, dataset, split)
     write_study(outcome.to_dict(), config.path("studies") / outcome.name / "report.html")

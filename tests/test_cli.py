@@ -188,6 +188,28 @@ def test_train_alone_with_a_tracker(in_job, typed, monkeypatch):
     Path(in_job, "experiments/runs", json.loads(out)["run"], "run.json").unlink()
 
 
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+@pytest.mark.parametrize(("tracker", "message"), [("tracker=wandb", "pip install"), ("tracker.name=wandb", "lacks")])
+def test_a_tracker_that_cannot_be_is_refused_before_anything_is_trained(
+    typed, monkeypatch, tmp_path, command, tracker, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    code, _, err = typed(command, "model=itemknn", "models=[itemknn]", tracker, *SMALL)
+    assert (code, err.count("\n"), message in err) == (2, 1, True), err
+    assert not list(tmp_path.glob("experiments/[rs]*/*"))
+
+
+def test_what_the_tracker_refuses_is_kept_and_one_line(in_job, typed, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    code, _, err = typed("train", "model=itemknn", "tracker=wandb", 'tracker.project="a/b"', *SMALL)
+    assert (code, err.count("\n")) == (2, 1), err
+    kept = re.search(r"tracker: (\S+) is kept, but wandb refuses it: Invalid project name", err)
+    assert kept is not None, err
+    (in_job / "experiments" / "runs" / kept[1] / "run.json").unlink()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
