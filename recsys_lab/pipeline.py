@@ -17,13 +17,12 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys_lab import __version__, runs
-from recsys_lab.atomic import whole_folder
 from recsys_lab.comparison import check_primary, leaderboard
 from recsys_lab.config import PACKAGE, Config, compose
 from recsys_lab.data.audit import Audit, audit
@@ -143,12 +142,16 @@ def train(
         curve=model.history,
         versions=runs.versions(),
         git=runs.git_revision(),
-        folder=root / name,
     )
-    with whole_folder(run.folder) as folder:
+
+    def write(name: str, folder: Path) -> Run:
+        named = replace(run, name=name, folder=root / name)
         model.save(folder / "model")
         evaluation.save(folder)
-        run.write(folder)
+        named.write(folder)
+        return named
+
+    run = runs.keep(root, name, write)
     shutil.rmtree(unfinished, ignore_errors=True)
     if config["tracker"]["name"] != "none":
         from recsys_lab.tracking import log_run
@@ -204,9 +207,13 @@ def compare(
     board = leaderboard(
         finished, failed, dataset, primary=primary, seed=seed, created=clock(), root=root, studies=studies
     )
-    with whole_folder(root / board["name"]) as folder:
-        runs.write_json(folder / runs.COMPARISON_FILE, board)
-    return board
+
+    def write(name: str, folder: Path) -> dict[str, Any]:
+        named = {**board, "name": name}
+        runs.write_json(folder / runs.COMPARISON_FILE, named)
+        return named
+
+    return runs.keep(root, board["name"], write)
 
 
 def tune(config: Config, dataset: Dataset | None = None, split: Split | None = None) -> Outcome:

@@ -16,15 +16,17 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from recsys_lab.atomic import whole_folder
 from recsys_lab.errors import RunError
 
+T = TypeVar("T")
 PACKAGES = ("recsys-lab", "numpy", "pandas", "scipy", "torch", "pytorch-lightning", "faiss-cpu", "onnxruntime")
 UNFINISHED = ".unfinished-"
 FORGOTTEN_AFTER = 7 * 86_400  # seconds
@@ -122,7 +124,26 @@ def find_comparison(root: Path, wanted: str = "latest") -> dict[str, Any]:
 
 def folder_name(root: Path, label: str, created: datetime, fingerprint: str) -> str:
     """A name that sorts by time and is not taken yet."""
-    base = f"{created:%Y%m%d-%H%M%S}-{label}-{fingerprint[:8]}"
+    return _free(root, f"{created:%Y%m%d-%H%M%S}-{label}-{fingerprint[:8]}")
+
+
+def keep(root: Path, name: str, write: Callable[[str, Path], T]) -> T:
+    """What ``write`` returns for a name and the folder to fill, which appears whole under that name.
+
+    It is asked again, for another name, when a second process has taken this one within the same second.
+    """
+    wished = name
+    while True:
+        try:
+            with whole_folder(root / name) as folder:
+                return write(name, folder)
+        except FileExistsError:
+            if not (root / name).exists():
+                raise
+            name = _free(root, wished)
+
+
+def _free(root: Path, base: str) -> str:
     taken = [path.name for path in root.glob(f"{base}*")] if root.is_dir() else []
     return base if base not in taken else f"{base}-{len(taken) + 1}"
 
