@@ -21,7 +21,7 @@ from recsys_lab.evaluation import evaluate, rank
 from recsys_lab.metrics.content import content_vectors
 from recsys_lab.metrics.ranking import RANKING_METRICS
 from recsys_lab.tuning.space import Settings, Space
-from recsys_lab.tuning.study import futile, open_study, sign
+from recsys_lab.tuning.study import finished, futile, open_study, sign
 
 LOWER_IS_BETTER = ("gini", "popularity", "miscalibration")
 Direction: TypeAlias = Literal["minimize", "maximize"]
@@ -138,11 +138,15 @@ def attempt(search: Search, trial: optuna.Trial) -> list[float]:
 
 
 def work(search: Search, trials: int, seconds: float | None, seed: int) -> None:
-    """Try ``trials`` configurations, none begun after ``seconds``. What a process of the search runs."""
+    """Try ``trials`` configurations, none begun after ``seconds``, nor when others have spent the search's budget.
+
+    What a process of the search runs.
+    """
+    budget = search.config["tune"]["trials"]
 
     def between(study: optuna.Study, _: Any) -> None:
         _stop_alone()
-        if futile(study):
+        if futile(study) or len(finished(study)) >= budget:
             study.stop()
 
     with suppress(KeyboardInterrupt):  # whoever was interrupted says so once

@@ -74,6 +74,14 @@ def test_failures_are_recorded_and_others_go_on(given: Given) -> None:
         assert "regularization: -1.0 leaves the Gram matrix singular" in trial.user_attrs["error"]
 
 
+def test_who_shares_a_search_shares_its_budget(given: Given, composed: Any) -> None:
+    """Each was told of the whole budget before the other had tried anything."""
+    search = replace(given("ease", regularization=[1.0, 100.0]), config=composed("model=ease", "tune.trials=5"))
+    work(search, 3, None, seed=0)
+    work(search, 5, None, seed=1)
+    assert len(finished(search.open())) == 5
+
+
 def test_nothing_but_failures_is_given_up(given: Given) -> None:
     search = given("ease", regularization=[-1.0, -2.0])
     work(search, 50, None, seed=0)
