@@ -93,7 +93,7 @@ class Outcome:
             configured=next((trial.number for trial in measured if trial.user_attrs.get("configured")), None),
             importance=_importance(study, search.objectives, ways) if len(measured) >= ENOUGH else {},
             params=search.config["params"].get(label) or {},
-            next_steps=_next_steps(search),
+            next_steps=_next_steps(search, best.params),
         )
 
     def trial(self, number: int) -> Tried:
@@ -102,7 +102,7 @@ class Outcome:
     def applied(self, config: Config) -> Config:
         """``config`` with the best settings, and the name of this study."""
         settings = self.trial(self.best).settings
-        return config.but(*(f"model.{name}={json.dumps(value)}" for name, value in settings.items()), self._origin())
+        return config.but(*_overrides(settings), f"tune.study={self.name}")
 
     def write(self, folder: Path) -> None:
         """``study.json``, and ``experiment/best.yaml``; with several objectives a file for each of the front too."""
@@ -115,9 +115,6 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    def _origin(self) -> str:
-        return f"tune.study={self.name}"
 
     def _experiment(self, number: int) -> str:
         """The trial's settings as a file of overrides."""
@@ -159,16 +156,29 @@ def _importance(study: optuna.Study, objectives: tuple[str, ...], ways: list[Dir
     return {objective: of(place) for place, objective in enumerate(objectives)}
 
 
-def _next_steps(search: Search) -> list[str]:
-    """Command lines: train with the best settings, search on."""
+def _next_steps(search: Search, best: Settings) -> list[str]:
+    """Command lines: train with the best settings, search on. A folder of the user's own leaves no room for ours, so
+    that the settings are written out.
+    """
     config = search.config
-    said = [word for word in config.overrides if not word.startswith(("tune=", "tune.", "experiment=", "model="))]
-    own = next((word.partition("=")[2] for word in config.overrides if word.startswith("experiment=")), "")
-    folder = config.path("studies") / search.name
-    experiment = f"experiment=[{own.strip('[]')},best]" if own else "experiment=best"
-    words = [f"model={config.choices['model']}", *said]
-    more = [*([f"experiment={own}"] if own else []), *words, f"tune.trials={2 * config['tune']['trials']}"]
-    return [
-        f"recsys-lab train --conf-dir {folder} {shlex.join([experiment, *words])}",
-        f"recsys-lab tune {shlex.join(more)}",
+    said = [
+        word for word in config.overrides if not word.startswith(("tune=", "experiment=", "model=", "tune.trials="))
     ]
+    own = next((word.partition("=")[2] for word in config.overrides if word.startswith("experiment=")), "")
+    before, model = [f"experiment={own}"] if own else [], f"model={config.choices['model']}"
+    plain = [word for word in said if not word.lstrip("+~").startswith("tune.")]
+    if config.conf_dir is None:
+        theirs, ours = [], ["--conf-dir", str(config.path("studies") / search.name)]
+        trained = [f"experiment=[{own.strip('[]')},best]" if own else "experiment=best", model, *plain]
+    else:
+        theirs, ours = ["--conf-dir", str(config.conf_dir)], []
+        trained = [*before, model, *plain, *_overrides(best), f"tune.study={search.name}"]
+    more = [*before, model, *said, f"tune.trials={2 * config['tune']['trials']}"]
+    return [
+        shlex.join(["recsys-lab", "train", *theirs, *ours, *trained]),
+        shlex.join(["recsys-lab", "tune", *theirs, *more]),
+    ]
+
+
+def _overrides(settings: Settings) -> list[str]:
+    return [f"model.{name}={json.dumps(value)}" for name, value in settings.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from recsys_lab import pipeline
-from recsys_lab.config import compose
+from recsys_lab.config import Config, compose
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.data.fold import Split
 from recsys_lab.errors import ConfigError, ModelError
@@ -82,6 +83,30 @@ def test_several_objectives_have_a_front(composed: Any, dataset: Dataset, split:
     assert sorted(outcome.front) == best
     files = {path.stem for path in (folder_of(outcome) / "experiment").iterdir()}
     assert files == {"best", *(f"trial-{number}" for number in best)}
+
+
+@pytest.mark.usefixtures("in_process")
+def test_what_to_type_next_is_what_was_searched(composed: Any, dataset: Dataset, split: Split, tmp_path: Path) -> None:
+    """Spaces, another space of settings, and a folder of the user's own are all in the lines that are printed."""
+
+    def retyped(line: str) -> Config:
+        command, *words = shlex.split(line)[1:]
+        folder = Path(words[1]) if words[0] == "--conf-dir" else None
+        assert command in ("train", "tune")
+        return compose(words[2:] if folder else words, conf_dir=folder)
+
+    said = ["model=popular", "tune.trials=3", "tune.space={half_life_days: [1.0, 3.0]}", "paths.studies='my studies'"]
+    for conf_dir in (None, tmp_path / "my conf"):
+        if conf_dir is not None:
+            (conf_dir / "model").mkdir(parents=True)
+            (conf_dir / "model" / "mine.yaml").write_text("defaults: [popular]\n")
+            said = ["model=mine", "+tune.space.half_life_days=[1.0,3.0]", *said[1:2], *said[3:]]
+        outcome = pipeline.tune(composed(*said, conf_dir=conf_dir), dataset, split)
+        trained, searched = map(retyped, outcome.next_steps)
+        assert trained["model"] == {**trained["model"], **outcome.trial(outcome.best).settings}
+        assert trained["tune"]["study"] == outcome.name
+        assert (searched["tune"]["space"], searched["tune"]["trials"]) == (outcome.space, 6)
+        assert pipeline.tune(searched.but("tune.trials=4"), dataset, split).name == outcome.name
 
 
 @pytest.mark.usefixtures("in_process")
