@@ -34,8 +34,8 @@ class Config:
         return self.tree[key]
 
     def path(self, name: str) -> Path:
-        """``paths.<name>``, relative to the working directory."""
-        return Path(self.tree["paths"][name])
+        """``paths.<name>``, relative to the working directory; ~ is the home folder."""
+        return Path(self.tree["paths"][name]).expanduser()
 
     def but(self, *overrides: str) -> Config:
         """The same configuration with further overrides."""

@@ -174,6 +174,11 @@ def test_one_s_own_folder_may_be_called_anything(tmp_path):
     assert compose(["experiment=mine"], conf_dir=folder)["seed"] == 99
 
 
+def test_a_path_may_begin_at_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert compose(["paths.runs='~/runs'"]).path("runs") == Path("/home/ann/runs")
+
+
 def test_the_switch_of_tuning_may_be_written_as_in_python():
     assert compose(["tune=True"])["tune"]["enabled"] is True
 
