@@ -230,7 +230,10 @@ def _params(
 def _with_members(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """The model's settings; what ``params`` says about a model holds for it as a member of another, too."""
     members = {}
-    for name, member in (tree["model"].get("members") or {}).items():
+    given = tree["model"].get("members") or {}
+    if not isinstance(given, Mapping) or not all(isinstance(member, Mapping) for member in given.values()):
+        raise ConfigError(f"model.members: {given!r} are no models; ~model.members.als leaves one out")
+    for name, member in given.items():
         kind = str(member.get("_target_")).split(".")[-2:][0]  # a model's file is called like its yaml
         members[name] = _merged(member, _params(tree, kind, member, overrides, f"model.members.{name}"))
     return {**tree["model"], **({"members": members} if members else {})}

@@ -241,6 +241,13 @@ def test_what_the_tracker_refuses_is_kept_and_one_line(in_job, typed, monkeypatc
             "surfaces.home: 'nope' is no source",
         ),
         (["export", "best", "export.surfaces.home=3"], "surfaces.home: Expected `object`, got `int`"),
+        (["export", "best", "export.companions=3"], "export.companions: 3 names none"),
+        (
+            ["train", "model=sasrec", *SMALL, "trainer.accumulate_grad_batches=0"],
+            "trainer.accumulate_grad_batches: 0 is no number of batches; use 1 or more",
+        ),
+        (["train", "data=csv", "data.path=2026"], """data.path: 2026 is no path; write 'data.path="2026"'"""),
+        (["train", "data=movielens", "data.path=[a,b]"], r"data.path: \['a', 'b'\] is no path"),
         (["eval", ""], "no run ''"),
         (["report", "--out", "."], "out: . is a folder; give the page's file name, report.html"),
         (["train", "--frehs"], "No such option: --frehs; --help"),

@@ -100,6 +100,8 @@ def test_every_group_and_key_says_what_it_is():
         (["~data"], "data: None does not fit; expected a mapping"),
         (["model=null"], "model=null: model is a group; write model=NAME, one of als, "),
         (["model=[ease,als]"], "model is a group"),
+        (["model=hybrid", "model.members=3"], "model.members: 3 are no models"),
+        (["model=hybrid", "model.members.als=null"], "model.members: .* are no models; ~model.members.als leaves one"),
         (["tune=yes"], "tune=yes: tune is a group; write tune=NAME, .*, true, false"),
         (["seed=1,2"], r"seed=1,2: is several values; write \[1,2\] for a list"),
         (["data=csv", "data.path=größe (1).csv"], """in quotes of its own: 'data.path="größe \\(1\\).csv"'$"""),

@@ -59,7 +59,11 @@ def companion_names(config: Config) -> list[str]:
 
 def _configured(config: Config) -> Mapping[str, Any]:
     """None where an override took them all away, ``~export.companions`` or ``export.companions=null``."""
-    companions: Mapping[str, Any] = config["export"].get("companions") or {}
+    companions = config["export"].get("companions") or {}
+    if not isinstance(companions, Mapping):
+        raise ConfigError(
+            f"export.companions: {companions!r} names none; write {{also_viewed: {{model: also_viewed}}}}"
+        )
     return companions
 
 
