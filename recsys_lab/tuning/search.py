@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def _round(task: Search, shares: list[int], seconds: float | None, tried: int, l
         for place, share in enumerate(shares)
     ]
     try:
-        with _threads_for(len(shares)):
+        with _threads_for(len(shares)), _deaf():
             for process in processes:
                 process.start()
         while running := [process.sentinel for process in processes if process.is_alive()]:
@@ -122,6 +123,17 @@ def _threads_for(workers: int) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started inside hears Ctrl-C only when it works, and this process when all are started."""
+    resource_tracker.ensure_running()  # which hears again when it has started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _progress(study: optuna.Study, budget: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -150,6 +151,7 @@ def work(search: Search, trials: int, seconds: float | None, seed: int) -> None:
             study.stop()
 
     with suppress(KeyboardInterrupt):  # whoever was interrupted says so once
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # it was started deaf
         search.open(seed).optimize(
             lambda trial: attempt(search, trial),
             n_trials=trials,

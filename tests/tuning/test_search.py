@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -153,6 +154,16 @@ def test_threads_are_shared_among_the_processes(monkeypatch: pytest.MonkeyPatch)
         assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
     assert os.environ["OMP_NUM_THREADS"] == "8"
     assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_process_that_has_not_begun_does_not_hear_ctrl_c() -> None:
+    """It would show a traceback of its imports."""
+    code = "import signal; signal.raise_signal(signal.SIGINT); print(signal.sigpending())"
+    with searching._deaf():
+        inside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "SIGINT" in inside
+    with pytest.raises(KeyboardInterrupt), searching._deaf():
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_killed_search_goes_on(tmp_path: Path) -> None:
