@@ -32,7 +32,7 @@ from recsys_lab.data.steps import (
     key_steps,
     log_steps,
 )
-from recsys_lab.errors import EmptyDataError, SchemaError
+from recsys_lab.errors import DataError, EmptyDataError, SchemaError
 
 if TYPE_CHECKING:
     import duckdb
@@ -151,6 +151,8 @@ def _check_unique(runner: StepRunner, table: str, key: str) -> None:
 
 
 def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    import duckdb
+
     log = (
         f'user_code AS "{columns.USER_CODE}", item_code AS "{columns.ITEM_CODE}", timestamp AS "{columns.TIME}",'
         f' CAST(event_code AS TINYINT) AS "{columns.EVENT_CODE}", value AS "{columns.VALUE}",'
@@ -161,7 +163,11 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         ("items", "SELECT * EXCLUDE (item_key, item_code) FROM items ORDER BY item_code"),
         ("users", "SELECT * EXCLUDE (user_key, user_code) FROM users ORDER BY user_code"),
     ):
-        connection.execute(f"COPY ({query}) TO {sql_literal(folder / f'{name}.parquet')} (FORMAT parquet)")
+        path = folder / f"{name}.parquet"
+        try:
+            connection.execute(f"COPY ({query}) TO {sql_literal(path)} (FORMAT parquet)")
+        except duckdb.IOException as error:  # the disk is full
+            raise DataError(f"{path}: cannot be written: {error}") from error
 
 
 def _event_names(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -123,7 +123,7 @@ def _trainer(settings: Mapping[str, Any], *, callbacks: list[pl.Callback], **our
         raise ConfigError(f"trainer.precision: {settings['precision']!r} is none of {', '.join(PRECISIONS)}")
     together = settings.get("accumulate_grad_batches", 1)
     if not (isinstance(together, int) and together >= 1):
-        raise ConfigError(f"trainer.accumulate_grad_batches: {together!r} makes no step; use a whole number from 1")
+        raise ConfigError(f"trainer.accumulate_grad_batches: {together!r} is no number of batches; use 1 or more")
     if settings.get("enable_progress_bar"):
         # on stderr: stdout belongs to results
         callbacks = [*callbacks, RichProgressBar(console_kwargs={"stderr": True})]

@@ -84,6 +84,13 @@ def test_a_file_in_the_place_of_the_folder_is_no_prepared_data(tmp_path: Path) -
         prepared(root, [("u", "A", 1)])
 
 
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys_lab.data.prepare.sql_literal", lambda _: "'/dev/full'")
+    with pytest.raises(DataError, match=r"log\.parquet: cannot be written: .*No space left"):
+        prepare(Rows(EVENTS), root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_run_left_is_never_read_and_removed_by_the_next(tmp_path: Path) -> None:
     log, root = tmp_path / "log.csv", tmp_path / "prepared"
     log.write_text("user_id,item_id,timestamp\nu,A,1\nu,B,2\n")
