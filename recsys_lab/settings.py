@@ -102,6 +102,10 @@ def _check(name: str, value: Any, kind: Any) -> None:
             return
         if isinstance(value, str | int | float) and said.startswith("Expected array"):
             raise ConfigError(f"{name}: {value!r} is no list; write [{value}]") from None
+        if type(value) in (int, float) and said.startswith("Expected str"):  # Hydra reads 2026 as a number
+            raise ConfigError(
+                f"""{name}: {value!r} is a number; write '{name}="{value}"' if that is its name"""
+            ) from None
         said = said.replace("object", "a mapping {name: value}").replace("array", "a list [a, b]")
         raise ConfigError(f"{name}: {value!r} does not fit; {said[0].lower()}{said[1:]}") from None
     except TypeError:  # a type that msgspec does not know

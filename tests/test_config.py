@@ -93,7 +93,7 @@ def test_every_group_and_key_says_what_it_is():
         (["params={ease: {regularization: 3}}"], r"params.ease: no such setting; \+params={ease: .*}} adds it"),
         (["metrics.cutoffs=10"], r"metrics.cutoffs: 10 is no list; write \[10\]"),
         (["metrics.cutoffs=[true]"], r"metrics.cutoffs: \[True\] does not fit; expected int, got bool"),
-        (["metrics.primary=3"], "metrics.primary: 3 does not fit; expected str"),
+        (["metrics.primary=3"], "metrics.primary: 3 is a number; write"),
         (["tune.pruner=[median]"], "tune.pruner: .* does not fit; expected str"),
         (["tracker=wandb", "tracker.mode=on"], "tracker.mode: 'on' is unknown; use one of online, offline, disabled"),
         (["~export"], "export: None does not fit; expected a mapping"),
@@ -202,7 +202,7 @@ def test_the_fingerprint_covers_what_it_names():
         ("split", ["split.exclude_seen=maybe"], "split.exclude_seen: 'maybe' does not fit; expected bool"),
         ("split", ["split.target_events=purchase"], "split.target_events: 'purchase' is no list; write [purchase]"),
         ("data", ["data=csv", "data.path=[a.csv,b.csv]"], "data.path: ['a.csv', 'b.csv'] does not fit; expected str"),
-        ("data", ["data=otto", "data.path=2019"], "data.path: 2019 does not fit; expected str"),
+        ("data", ["data=otto", "data.path=2019"], "data.path: 2019 is a number; write"),
         ("data", ["data.n_users=many"], "data.n_users: 'many' does not fit; expected int, got str"),
     ],
 )

@@ -65,12 +65,10 @@ class Source(ABC):
         return digest.hexdigest()
 
 
-def existing(path: Any, *, argument: str = "data.path") -> Path:
+def existing(path: str | Path | None, *, argument: str = "data.path") -> Path:
     """The path if something is there. Raises SourceError that names the argument."""
     if path is None:
         raise SourceError(f"{argument}: not set; give the path of your copy, {argument}=…")
-    if not isinstance(path, str | Path):  # Hydra reads 2026 as a number
-        raise SourceError(f"""{argument}: {path!r} is no path; write '{argument}="{path}"' if that is its name""")
     found = Path(path).expanduser()
     if not found.exists():
         raise SourceError(f"{argument}: {found} does not exist")
