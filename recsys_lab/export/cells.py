@@ -22,10 +22,10 @@ def similar_probes(index: Any, vectors: Vectors, *, target: float, k: int, seed:
     index has no lists, or half of them would not do: then all items are to be compared."""
     cells = Cells.of(index, 1, k)
     k = min(k, len(vectors) - 1)
-    if cells is None or k < 1:
-        return 0
     rows = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE])
     rows = rows[vectors[rows].any(axis=1)]
+    if cells is None or k < 1 or not len(rows):
+        return 0
     directions = vectors[rows] / np.linalg.norm(vectors[rows], axis=1, keepdims=True)
     cell_of = np.empty(len(vectors), np.int64)
     for cell, places in enumerate(cells.lists):

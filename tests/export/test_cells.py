@@ -51,6 +51,11 @@ def test_where_half_of_them_would_not_do_all_items_are_compared() -> None:
     assert similar_probes(inverted(vectors), vectors, target=0.99, k=50) == 0
 
 
+def test_where_nothing_has_a_direction_nothing_is_measured() -> None:
+    vectors = np.zeros((5_000, 4), np.float32)
+    assert similar_probes(inverted(vectors), vectors, target=0.9, k=50) == 0
+
+
 def test_an_index_without_lists_needs_none() -> None:
     vectors = clustered(100, seed=1)
     index = faiss.IndexFlatIP(vectors.shape[1])
