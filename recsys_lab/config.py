@@ -172,11 +172,13 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     except (YAMLError, UnicodeDecodeError) as error:  # of a file of the user's own
         raise ConfigError(f"{conf_dir}: a file there is no YAML: {' '.join(str(error).split())}") from error
     assert isinstance(tree, dict)
-    named = {str(key): value for key, value in tree.items()}
-    check_names(named, choices, _choices("model", conf_dir))
-    check_root(named)
-    model = _merged(_with_members(named, overrides), _params(named, choices["model"], named["model"], overrides))
-    return Config({**named, "model": model}, tuple(overrides), conf_dir, choices)
+    settings = {str(key): value for key, value in tree.items()}
+    check_names(settings, choices, _choices("model", conf_dir))
+    check_root(settings)
+    model = _merged(
+        _with_members(settings, overrides), _params(settings, choices["model"], settings["model"], overrides)
+    )
+    return Config({**settings, "model": model}, tuple(overrides), conf_dir, choices)
 
 
 def _check_written(overrides: Sequence[str], conf_dir: Path | None) -> None:
@@ -199,8 +201,8 @@ def _check_written(overrides: Sequence[str], conf_dir: Path | None) -> None:
         if parsed.is_sweep_override():
             raise ConfigError(f"{override}: is several values; write [{text}] for a list, or {quoted} for one text")
         choices = [*_choices(group, conf_dir), *(("true", "false") if group == "tune" else ())]
-        named = value in choices if group == "tune" else isinstance(value, str if group == "model" else str | list)
-        if choices and not (named or isinstance(value, dict) or parsed.is_delete()):
+        fits = value in choices if group == "tune" else isinstance(value, str if group == "model" else str | list)
+        if choices and not (fits or isinstance(value, dict) or parsed.is_delete()):
             raise ConfigError(f"{override}: {group} is a group; write {group}=NAME, one of {', '.join(choices)}")
 
 

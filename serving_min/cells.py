@@ -12,6 +12,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.content import unit
+
 Places = NDArray[np.int64]
 Numbers = NDArray[np.float32]
 
@@ -37,10 +39,9 @@ class Cells:
         if inverted is None:
             return None
         centres = faiss.downcast_index(inverted.quantizer).reconstruct_n(0, inverted.nlist)
-        lengths = np.sqrt(np.einsum("ld,ld->l", centres, centres))[:, None]
         lists = inverted.invlists
         places = [faiss.rev_swig_ptr(lists.get_ids(cell), lists.list_size(cell)) for cell in range(inverted.nlist)]
-        return cls(index, tuple(places), np.divide(centres, lengths, out=centres, where=lengths > 0), probes, k)
+        return cls(index, tuple(places), unit(centres), probes, k)
 
     def with_late(self, places: Places) -> Self:
         return replace(self, late=np.concatenate([self.late, places]))

@@ -140,7 +140,7 @@ class Engine:
     def _understood(self, asked: Asked) -> Ask:
         self.check(asked)
         items, manifest = self.bundle.items, self.bundle.manifest
-        typical = self.typical.likes(asked.request.liked) if asked.request.liked.categories else []
+        typical = self.typical.likes(asked.request.liked)
         now = int(self.clock()) if asked.request.now is None else asked.request.now
         surface = self.bundle.surfaces[asked.surface]
         keep = not manifest.policy.exclude_seen

@@ -56,10 +56,14 @@ class ItemVectors:
         scaled: Numbers = np.einsum("qfd,qd->qf", found.astype(np.float32), queries * self.scales)
         return scaled * self.steps.take(places)
 
+    def are_most(self, places: Places) -> bool:
+        """Whether to look at all rows is quicker than to copy those at ``places``."""
+        return 2 * len(places) > len(self)
+
     def cosines(self, places: Places, direction: Numbers) -> Numbers:
         """Of the rows at ``places`` [N] to a ``direction`` [D] of length 1, [N]; not finite for rows of zeros."""
         with np.errstate(invalid="ignore"):
-            if 2 * len(places) > len(self):  # to look at all is quicker than to copy most of them
+            if self.are_most(places):
                 cosines: Numbers = self.all_scores(direction)[places] / self.norms[places]
             else:
                 cosines = np.concatenate([_cosines(self.rows(some), direction) for some in pieces(places)])

@@ -52,9 +52,6 @@ def _blended(surface: Surface, lists: Sequence[Lists], sizes: Sequence[int]) -> 
     scores = said.sum(axis=1).astype(np.float32)
     ends = rows.searchsorted(np.arange(len(lists) + 1)).tolist()
     for (start, end), k in zip(pairwise(ends), sizes, strict=True):
-        if start == end:
-            yield no_opinion(k), []
-            continue
         best = best_of(codes[start:end], scores[start:end], k)
         places = codes[start:end].searchsorted(best.items[0, : best.present(0)])
         yield best, [names[place] for place in said[start + places].argmax(axis=1).tolist()]

@@ -201,7 +201,7 @@ class Vectors:
         return best_of(self.codes[inside], self._scores(inside, query), bounds.k)
 
     def _scores(self, places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
-        if 2 * len(places) > len(self.vectors):  # to score them all is quicker than to copy most of them
+        if self.vectors.are_most(places):
             scores = self.vectors.all_scores(query)[places]
         else:
             some = [self.vectors.scores(piece[None], query[None])[0] for piece in pieces(places)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recsys_lab.export.index import PROBES, SHORT, STANDARD_ERRORS, Vectors
 from serving_min.cells import Cells
+from serving_min.content import unit
 
 SAMPLE = 200  # items whose most similar ones are looked for
 BLOCK = 100_000  # vectors that are compared with them in one go
@@ -26,7 +27,7 @@ def similar_probes(index: Any, vectors: Vectors, *, target: float, k: int, seed:
     rows = rows[vectors[rows].any(axis=1)]
     if cells is None or k < 1 or not len(rows):
         return 0
-    directions = vectors[rows] / np.linalg.norm(vectors[rows], axis=1, keepdims=True)
+    directions = unit(vectors[rows])
     cell_of = np.empty(len(vectors), np.int64)
     for cell, places in enumerate(cells.lists):
         cell_of[places] = cell
@@ -52,9 +53,7 @@ def _most_alike(vectors: Vectors, directions: Vectors, rows: NDArray[np.int64], 
     found, cosines = [], []
     for start in range(0, len(vectors), BLOCK):
         block = vectors[start : start + BLOCK]
-        lengths = np.linalg.norm(block, axis=1, keepdims=True)
-        units = np.divide(block, lengths, out=np.zeros_like(block), where=lengths > 0)
-        alike, places = faiss.knn(directions, units, min(k + 1, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        alike, places = faiss.knn(directions, unit(block), min(k + 1, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
         found.append(places + start)
         cosines.append(np.where(places + start == rows[:, None], -np.inf, alike))
     best = np.argsort(-np.concatenate(cosines, axis=1), axis=1, kind="stable")[:, :k]

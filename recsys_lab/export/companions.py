@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from recsys_lab.config import Config, compose
+from recsys_lab.config import Config, compose, named
 from recsys_lab.data.fold import Fold
 from recsys_lab.errors import ConfigError, ModelError
 from recsys_lab.models.base import Recommender
@@ -50,7 +50,7 @@ def companion_names(config: Config) -> list[str]:
 
     Raises what ``check_names`` does.
     """
-    others = [said for said in config.overrides if not said.lstrip("+~").startswith("export.companions")]
+    others = [said for said in config.overrides if not named(said).startswith("export.companions")]
     whole = compose(others, conf_dir=config.conf_dir)
     names = list(dict.fromkeys(str(name) for one in (config, whole) for name in _configured(one)))
     check_names(names)

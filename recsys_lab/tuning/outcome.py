@@ -20,7 +20,7 @@ from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from recsys_lab.atomic import replacing
-from recsys_lab.config import Config
+from recsys_lab.config import Config, named
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.errors import ModelError
 from recsys_lab.tuning.space import Settings
@@ -166,7 +166,7 @@ def _next_steps(search: Search, best: Settings) -> list[str]:
     ]
     own = next((word.partition("=")[2] for word in config.overrides if word.startswith("experiment=")), "")
     before, model = [f"experiment={own}"] if own else [], f"model={config.choices['model']}"
-    plain = [word for word in said if not word.lstrip("+~").startswith("tune.")]
+    plain = [word for word in said if not named(word).startswith("tune.")]
     if config.conf_dir is None:
         theirs, ours = [], ["--conf-dir", str(config.path("studies") / search.name)]
         trained = [f"experiment=[{own.strip('[]')},best]" if own else "experiment=best", model, *plain]

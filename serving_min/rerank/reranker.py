@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -59,21 +60,10 @@ class Reranker:
         k = max(bounds.k, self.rules.depth) if self.rules.reorder else bounds.k
         return _narrowed(replace(bounds, k=k), self.facts.items.allowed(self.rules.filters, now))
 
-    def rank(
-        self,
-        found: Found,
-        asked: Bounds,
-        k: int,
-        *,
-        now: int,
-        seed: int = 0,
-        history: Codes = NOBODY,
-        dismissed: Mapping[int, float] = NOTHING_DISMISSED,
-        more: Callable[[Bounds], Found] | None = None,
-    ) -> Ranked:
-        """What comes of ``steps``. ``more`` finds the best, and the fallback's, within narrower bounds; without it a
-        cap may leave fewer than k."""
-        steps = self.steps(found, asked, k, now=now, seed=seed, history=history, dismissed=dismissed)
+    def rank(self, *asked: Any, more: Callable[[Bounds], Found] | None = None, **named: Any) -> Ranked:
+        """What comes of ``steps``, which takes the same. ``more`` finds the best, and the fallback's, within narrower
+        bounds; without it a cap may leave fewer than k."""
+        steps = self.steps(*asked, **named)
         again: Found | None = None
         while True:
             try:
