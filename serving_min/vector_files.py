@@ -86,7 +86,7 @@ def _read_index(path: Path, described: FaissIndex, vectors: ItemVectors) -> tupl
     import faiss
 
     # lists of 4-bit codes are copied even from a mapped file, which would stay in memory beside them
-    how = 0 if "x4fs" in described.factory else faiss.IO_FLAG_MMAP_IFC
+    how = 0 if "x4fs" in described.factory.rpartition(",")[2] else faiss.IO_FLAG_MMAP_IFC
     with reading(path):
         index = faiss.read_index(str(path), how)
         found, shape = (index.ntotal, index.d), (described.size, described.dimension)

@@ -26,6 +26,8 @@ SHORT = 10  # items of a usual list, in which what is missed weighs more
 TOGETHER, BATCHES_TIMED = 16, 16  # queries asked at once, as a busy server does, and how often
 TRAINED_ON = 64  # vectors for each list, when the lists' centres are looked for
 ROUNDS = 10  # of that search
+MANY_LISTS = 1_000  # with fewer, to compare a query with each centre is as quick
+NAMED = 4  # centres that short codes name for each that is wanted; exact products choose
 PROBES = (*range(1, 8), *(number << step for step in range(13) for number in range(8, 16)))  # 1 2 3 .. 16 18 .. 32 36
 MANY = 1_000_000  # vectors; with fewer, threads that wait for each other cost more than they bring
 MEGABYTE = 1 << 20
@@ -150,10 +152,14 @@ def _inverted_files(vectors: Vectors, seed: int, megabytes: int) -> Iterator[tup
     Plain product codes stall far below the target; codes of the residuals (``fsr``) do not.
     """
     dimension = vectors.shape[1]
-    lists = 1 << round(np.log2(1.3 * np.sqrt(len(vectors))))
-    sizes = {f"IVF{lists},SQ8": dimension, f"IVF{lists},Flat": 4 * dimension}
+    lists = 1 << round(np.log2(2.6 * np.sqrt(len(vectors))))
+    short = f"PQ{dimension // 2}x4fs"
+    inverted = f"IVF{lists}"
+    if dimension % 2 == 0 and lists >= MANY_LISTS:
+        inverted += f"({short},RFlat)"
+    sizes = {f"{inverted},SQ8": dimension, f"{inverted},Flat": 4 * dimension}
     if dimension % 2 == 0:
-        sizes = {f"IVF{lists},PQ{dimension // 2}x4fsr": dimension // 4, **sizes}
+        sizes = {f"{inverted},{short}r": dimension // 4, **sizes}
     needed = {name: (size + 8) * len(vectors) / MEGABYTE for name, size in sizes.items()}  # 8: where it belongs
     fitting = [name for name in sizes if needed[name] <= megabytes]
     if not fitting:
@@ -197,7 +203,11 @@ def _filled(factory: str, centres: Any, sample: Vectors, vectors: Vectors) -> An
         index.add(vectors)
     finally:
         inverted.quantizer = by_product  # which it owns
-    by_product.add(centres.reconstruct_n(0, centres.ntotal))
+    if isinstance(by_product, faiss.IndexRefine):
+        by_product.k_factor = NAMED
+    points = centres.reconstruct_n(0, centres.ntotal)
+    by_product.train(points)
+    by_product.add(points)
     return index
 
 

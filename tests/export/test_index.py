@@ -98,6 +98,23 @@ def test_a_vector_lies_in_the_list_of_the_nearest_centre(
     assert inverted.quantizer.metric_type == faiss.METRIC_INNER_PRODUCT
 
 
+def test_short_codes_of_many_centres_choose_lists_as_the_centres_do(
+    queries: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Nearly, whatever else is asked at once, and whoever has read the file."""
+    choice = build_index(clustered(80_000, seed=1), queries, k=10, flat_limit=0)
+    choice.write(tmp_path / "items.faiss")
+    index = faiss.read_index(str(tmp_path / "items.faiss"))
+    coarse = faiss.downcast_index(faiss.extract_index_ivf(index).quantizer)
+    centres = coarse.reconstruct_n(0, coarse.ntotal)
+    best = np.argsort(-(queries @ centres.T), axis=1)[:, :8]
+    assert choice.factory.startswith(f"IVF{coarse.ntotal}(PQ8x4fs,RFlat),")
+    named = found(coarse, queries, 8)
+    assert np.mean([np.isin(row, got).mean() for row, got in zip(best, named, strict=True)]) > 0.98
+    alone = np.concatenate([found(index, query[None], 60) for query in queries])
+    assert (found(index, queries[:16], 60) == alone[:16]).all()
+
+
 def test_an_index_that_has_no_room_says_what_it_needs() -> None:
     vectors = clustered(20_000, seed=1)
     with pytest.raises(ExportError, match=r"index_megabytes: 0 are too few for 20000 vectors; use 1 or more"):
