@@ -97,9 +97,11 @@ def understand(
     item = replace_items(history, [request.item], codes) if request.item else nothing
     cart = replace_items(history, request.cart, codes) if request.cart else nothing
     histories = {"history": history, "item": item, "cart": cart}
-    wanted = request.given if request.items else {}
-    named = zip(codes.find([*wanted]), wanted.values(), strict=True)
-    given = {code: score for code, score in named if code != UNKNOWN}
+    wanted = request.given
+    given: dict[int, float | None] = {}
+    if wanted:
+        named = zip(codes.find([*wanted]), wanted.values(), strict=True)
+        given = {code: score for code, score in named if code != UNKNOWN}
     among = _among(surface, given, seen, bool(request.items))
     barred = [codes[excluded] for excluded in request.exclude if excluded in codes]
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
