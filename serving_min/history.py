@@ -51,12 +51,14 @@ def read_history(
         values.index(request.user[name]) if request.user.get(name) in values else 0
         for name, values in vocabulary.attributes
     ]
-    if {*map(type, request.history)} <= {str}:  # the usual case, without an object for each event
-        ids, strangers = cast("list[str]", request.history), []
+    usual = codes.remembered(request.history)
+    if usual is not None:  # without an object, or even a look, for each event
+        return KnownHistory(usual, None, None, now, attributes, [], [])
+    if {*map(type, request.history)} <= {str}:
+        ids = cast("list[str]", request.history)
         items = codes.find(ids)
-        if UNKNOWN in items:
-            strangers = [item for item, code in zip(ids, items, strict=True) if code == UNKNOWN]
-            items = [code for code in items if code != UNKNOWN]
+        strangers = [item for item, code in zip(ids, items, strict=True) if code == UNKNOWN]
+        items = [code for code in items if code != UNKNOWN]
         return KnownHistory(items, None, None, now, attributes, _distinct(strangers), [])
     kinds = {name: code for code, name in enumerate(vocabulary.events)}
     others = kinds.keys() - counted if kinds.keys() & counted else set()

@@ -27,12 +27,17 @@ class ItemCodes(Mapping[str, int]):
         self.slots = slots.data
         self._known: dict[str, int] = {}
 
+    def remembered(self, ids: Sequence[object]) -> list[int] | None:
+        """The code of each id, if all of them were asked for before."""
+        try:
+            return [*map(self._known.__getitem__, ids)]  # type: ignore[arg-type]  # what is no id is not among them
+        except KeyError:
+            return None
+
     def find(self, ids: Sequence[str]) -> list[int]:
         """The code of each id, -1 where there is no such item."""
-        try:
-            return [*map(self._known.__getitem__, ids)]  # no step of the interpreter for each of the usual ones
-        except KeyError:
-            return [self.get(item, UNKNOWN) for item in ids]
+        codes = self.remembered(ids)  # no step of the interpreter for each of the usual ones
+        return [self.get(item, UNKNOWN) for item in ids] if codes is None else codes
 
     def __getitem__(self, item: str) -> int:
         code = self._known.get(item, UNKNOWN)
