@@ -9,14 +9,18 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from recsys_lab.data.cleaning import Cleaning
 from recsys_lab.data.lineage import Lineage, LineageStep
-from recsys_lab.data.prepare import prepare
+from recsys_lab.data.prepare import data_fingerprint, prepare
 from recsys_lab.data.sources.csv import Csv
+from recsys_lab.data.sources.online_retail import OnlineRetail
+from recsys_lab.data.sources.parquet import Parquet
+from recsys_lab.data.sources.recbole import RecBole
 from recsys_lab.data.step import Step
 from recsys_lab.errors import DataError, EmptyDataError, SchemaError
 from tests.data.literal import Rows, prepared, table
@@ -47,6 +51,17 @@ def test_other_settings_or_other_data_are_another_data_set(tmp_path: Path) -> No
     assert len(folders) == 3
     moved = log.rename(tmp_path / "elsewhere.csv")
     assert prepare(Csv(moved), root=tmp_path).folder in folders
+
+
+@pytest.mark.parametrize(("reader", "again"), [(Csv, True), (Parquet, True), (RecBole, True), (OnlineRetail, False)])
+def test_what_is_read_otherwise_than_at_first_is_prepared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: type[Any], again: bool
+) -> None:
+    log = tmp_path / "log.inter"
+    log.touch()
+    now = data_fingerprint(reader(log), Cleaning())
+    monkeypatch.setattr(reader, "reading", 1)
+    assert (data_fingerprint(reader(log), Cleaning()) != now) == again
 
 
 def test_progress_names_the_steps_and_the_lineage_counts_them(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class Source(ABC):
     """
 
     order_only: ClassVar[bool] = False  # no clock: timestamps are positions, a time split is refused
+    reading: ClassVar[int] = 1  # raise it when the same files are read as other tables: they are prepared again
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class Source(ABC):
         """Write what belongs beside the prepared data into ``folder``; nothing by default."""
 
     def fingerprint(self) -> str:
-        """sha256 over the settings and the contents of the files; the same data, the same value.
+        """sha256 over the settings, the contents of the files and how they are read; the same data, the same value.
 
         Where the files lie does not count: of a setting named ``…path`` only whether it is set.
         """
@@ -58,7 +59,8 @@ class Source(ABC):
             key: str(value is not None) if key.endswith("path") else str(value)
             for key, value in sorted(self.settings().items())
         }
-        digest = hashlib.sha256(json.dumps([self.name, settings]).encode())
+        later = [self.reading] if self.reading > 1 else []  # what is still read as at first keeps its name
+        digest = hashlib.sha256(json.dumps([self.name, settings, *later]).encode())
         for path in self.files():
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -28,6 +28,7 @@ class MappedSource(Source):
     not say. Raises SourceError, SchemaError or EmptyDataError that names the file.
     """
 
+    reading = 2
     suffixes: ClassVar[tuple[str, ...]]
 
     path: str | Path | None = field(default=None, kw_only=False)

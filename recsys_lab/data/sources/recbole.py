@@ -36,6 +36,8 @@ class RecBole(Source):
     keep every field, or those of ``user_fields`` (a zip code nearly names a person).
     """
 
+    reading = 2
+
     def __init__(
         self,
         path: str | Path | None = None,

@@ -37,6 +37,8 @@ class ServingLog(Source):
     and ``candidates.parquet`` beside the prepared log hold what the functions of these names return.
     """
 
+    reading = 2
+
     def __init__(self, path: str | Path | None = None, items_path: str | Path | None = None) -> None:
         self.path = path
         self.items_path = items_path
