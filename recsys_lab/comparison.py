@@ -33,6 +33,7 @@ def leaderboard(
     dataset: Dataset,
     *,
     primary: str,
+    bootstrap: int,
     seed: int,
     created: datetime,
     root: Path,
@@ -40,8 +41,9 @@ def leaderboard(
 ) -> dict[str, Any]:
     """What ``comparison.json`` holds and ``recsys-lab compare --json`` prints.
 
-    ``primary`` is the metric that ranks and is tested, ``failed`` the models that refused the data
-    with their reasons, ``root`` where comparisons lie, ``studies`` the searches that chose settings before.
+    ``primary`` is the metric that ranks and is tested, ``bootstrap`` the resamples for the intervals of the
+    differences, ``failed`` the models that refused the data with their reasons, ``root`` where
+    comparisons lie, ``studies`` the searches that chose settings before.
     """
     tables = {run.model: Evaluation.load(run.folder).per_query for run in finished}
     values = {model: table[primary].to_numpy(np.float64) for model, table in tables.items()}
@@ -51,6 +53,7 @@ def leaderboard(
     comparisons = compare_with_leader(
         {run.model: values[run.model] for run in ranked},
         clusters=tables[leader.model]["user"].to_numpy(),
+        bootstrap=bootstrap,
         seed=seed,
     )
     digest = hashlib.sha256("".join(run.fingerprint for run in ranked).encode()).hexdigest()

@@ -203,9 +203,16 @@ def compare(
     if not finished:
         raise ModelError("; ".join(failure["error"] for failure in failed) or "models: the list is empty")
     root = config.path("runs")
-    primary, seed = config["metrics"]["primary"], config["seed"]
     board = leaderboard(
-        finished, failed, dataset, primary=primary, seed=seed, created=clock(), root=root, studies=studies
+        finished,
+        failed,
+        dataset,
+        primary=config["metrics"]["primary"],
+        bootstrap=config["metrics"]["bootstrap"],
+        seed=config["seed"],
+        created=clock(),
+        root=root,
+        studies=studies,
     )
 
     def write(name: str, folder: Path) -> dict[str, Any]:

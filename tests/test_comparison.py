@@ -43,8 +43,8 @@ def test_a_difference_in_the_last_bit_leaves_one_leader(make_dataset, tmp_path):
     second, third = 0.6309297535714575, 0.38685280723454163
     runs = [run(tmp_path, "a", [second, third, second, 1.0]), run(tmp_path, "b", [third, 1.0, second, second])]
     board = leaderboard(
-        runs, [], make_dataset(EVENTS), primary="ndcg@10", seed=0, created=datetime(2026, 1, 1, tzinfo=UTC),
-        root=tmp_path,
+        runs, [], make_dataset(EVENTS), primary="ndcg@10", bootstrap=9, seed=0,
+        created=datetime(2026, 1, 1, tzinfo=UTC), root=tmp_path,
     )  # fmt: skip
     leader, other = (entry["model"] for entry in board["models"])
     assert verdicts(board) == {leader: "leader", other: "tie"}
@@ -71,6 +71,20 @@ def test_two_files_that_name_one_class_are_two_models(make_dataset, tmp_path, mo
     board = pipeline.compare(config, dataset, pipeline.make_split(config, dataset))
     assert {entry["model"] for entry in board["models"]} == {"popular", "steady"}
     assert len(board["comparisons"]) == 1
+
+
+def test_one_setting_counts_for_the_intervals_of_means_and_of_differences(make_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = make_dataset([*EVENTS, ("u6", 1, "A"), ("u6", 8, "E"), ("u7", 2, "D"), ("u7", 9, "F")])
+    intervals = {}
+    for draws in (0, 1, 200):
+        config = compose(["models=[popular,itemknn]", f"metrics.bootstrap={draws}", *SPLIT])
+        board = pipeline.compare(config, dataset, pipeline.make_split(config, dataset))
+        (comparison,) = board["comparisons"]
+        intervals[draws] = [board["models"][0]["metrics"]["ndcg@10"]["ci95"], comparison["ci95"]]
+    assert intervals[0] == [None, None]
+    assert [high - low for low, high in intervals[1]] == [0, 0]
+    assert all(high > low for low, high in intervals[200])
 
 
 def test_params_of_a_model_that_is_left_out_do_no_harm(make_dataset, tmp_path, monkeypatch):

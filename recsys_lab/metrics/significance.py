@@ -23,12 +23,15 @@ DRAWS_PER_BLOCK = 1 << 22  # 32 MiB of float64 weights at a time
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model beside the leader on the same queries; ``difference`` is model minus leader."""
+    """One model beside the leader on the same queries; ``difference`` is model minus leader.
+
+    ``ci95`` is None where no interval was drawn.
+    """
 
     model: str
     leader: str
     difference: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
     p: float
     p_adjusted: float
     tie: bool
@@ -108,7 +111,8 @@ def compare_with_leader(
     """Every other model against the one with the highest mean, best first, corrected after Holm.
 
     ``values`` gives each model's value per query [Q], the same queries in the same order. ``tie``
-    says that the corrected p-value does not go below 5 %. The leader was picked by the same
+    says that the corrected p-value does not go below 5 %. ``bootstrap`` resamples give the intervals,
+    0 leaves them out; ``samples`` are those of the test. The leader was picked by the same
     numbers, so a narrow win is a little flattered: prefer the interval to the p-value.
     Raises ConfigError when there is no query, or the models were asked different numbers of them.
     """
@@ -130,7 +134,7 @@ def compare_with_leader(
             model=model,
             leader=leader,
             difference=float(np.nanmean(differences[:, column])),
-            ci95=(float(intervals[column, 0]), float(intervals[column, 1])),
+            ci95=(float(intervals[column, 0]), float(intervals[column, 1])) if bootstrap else None,
             p=float(p_values[column]),
             p_adjusted=float(adjusted[column]),
             tie=bool(adjusted[column] >= ALPHA),

@@ -8,6 +8,7 @@ lineage      {source, steps: [{name, why, rows_in, rows_out, …}], …}
 models       best first: [{model, run, metrics: {"ndcg@10": {mean, ci95}}, fit_seconds,
              queries_per_second, peak_memory_mb, curve: [{epoch, …}]}]
 comparisons  each other model beside the leader: [{model, leader, difference, ci95, p, p_adjusted, tie}]
+             (a ci95 is null where metrics.bootstrap is 0)
 failed       [{model, error}]
 studies      what tuning found before, one ``Outcome.to_dict()`` for each model that was tuned
 """

@@ -93,6 +93,12 @@ def test_compare_finds_the_leader_the_tie_and_the_loser() -> None:
     assert found["loser"].ci95 == pytest.approx((-0.2, -0.2))
 
 
+def test_without_bootstrap_a_difference_has_no_interval() -> None:
+    (compared,) = compare_with_leader({"leader": np.ones(3), "loser": np.zeros(3)}, bootstrap=0)
+    assert compared.ci95 is None
+    assert compared.p > 0
+
+
 def test_one_model_has_nobody_to_compare_with() -> None:
     assert compare_with_leader({"alone": np.ones(3)}) == []
 
