@@ -6,17 +6,18 @@ Hydra takes any name with a plus before it, and a misspelled one would do nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from recsys_lab.errors import ConfigError
+from recsys_lab.export.settings import EXPORT
 from recsys_lab.settings import ROOT
 
 MAPPINGS = dict.fromkeys(name.rpartition(".")[0] for name in ROOT)
-FIXED = {
+FIXED: dict[str, Sequence[str]] = {
     mapping: [name.rpartition(".")[2] for name in ROOT if name.rpartition(".")[0] == mapping] for mapping in MAPPINGS
-}  # the root, as "", and its mappings that have no other names than these
+} | {"export": EXPORT}  # the root, as "", and its mappings that have no other names than these
 
 
 def check_names(tree: Mapping[str, Any], groups: Iterable[str], models: Iterable[str]) -> None:

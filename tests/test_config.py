@@ -86,6 +86,8 @@ def test_every_group_and_key_says_what_it_is():
         (["++metrics.cutofs=[5]"], r"metrics.cutofs: no such setting; did you mean metrics.cutoffs\?$"),
         (["metrics.cutofs=[5]"], r"metrics.cutofs: no such setting; did you mean metrics.cutoffs\?$"),
         (["metrics={cutofs: [5]}"], r"metrics.cutofs: no such setting; did you mean metrics.cutoffs\?$"),
+        (["+export.nam=x"], r"export.nam: no such setting; did you mean export.name\?$"),
+        (["export.recall=1"], r"export.recall: no such setting; did you mean export.target_recall\?$"),
         (["+tune.trails=3"], r"did you mean tune.trials\?$"),
         (["tracker=wandb", "+tracker.mod=online"], r"did you mean tracker.mode\?$"),
         (["+recbole.setings.x=1"], r"did you mean recbole.settings\?$"),

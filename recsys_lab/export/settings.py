@@ -58,3 +58,6 @@ class ExportSettings:
         if read.seed < 0 or not read.tolerance >= 0:
             raise ConfigError(f"export: seed {read.seed} and tolerance {read.tolerance} must be 0 or more")
         return read
+
+
+EXPORT = (*(field.name for field in fields(ExportSettings)), *ELSEWHERE)  # all that conf/export may say
