@@ -32,13 +32,14 @@ from recsys_lab.data.steps import (
     key_steps,
     log_steps,
 )
-from recsys_lab.errors import DataError, EmptyDataError, SchemaError
+from recsys_lab.errors import ConfigError, DataError, EmptyDataError, SchemaError
 
 if TYPE_CHECKING:
     import duckdb
 
 VERSION = 2  # of the steps: another number prepares again
 MOST_VALUES = 1_000  # of a user attribute; one with more is an id or a number, not a category
+MOST_NAMED = 20  # event types in one message
 MOST_EVENT_TYPES = 127  # their codes are int8
 
 
@@ -56,8 +57,8 @@ def prepare(
 
     ``progress`` is told the name of each step before it runs. ``memory_limit`` bounds the engine;
     what does not fit is spilled to the disk beside the result. Raises SourceError for files that
-    cannot be read, SchemaError for missing columns and duplicate ids, and EmptyDataError that
-    names the step where the last rows went.
+    cannot be read, SchemaError for missing columns and duplicate ids, ConfigError for event types
+    to keep that there are not, and EmptyDataError that names the step where the last rows went.
     """
     cleaning = cleaning or Cleaning()
     fingerprint = data_fingerprint(source, cleaning)
@@ -98,6 +99,7 @@ def _write(
         connection.execute("ALTER TABLE raw_events RENAME TO events")
         runner.run(source.steps())
         runner.run(key_steps(cleaning, runner.columns("events")))
+        _check_kept(connection, cleaning)
         runner.run(filter_steps(cleaning))
         runner.run(core_steps(cleaning))
         attributes = Attributes(items=runner.columns("raw_items") or None, users=runner.columns("raw_users") or None)
@@ -136,6 +138,15 @@ def _check_raw_tables(runner: StepRunner) -> None:
             _check_unique(runner, table, required[0])
     if runner.count("raw_events") == 0:
         raise EmptyDataError(f"{runner.source}: the files hold no event")
+
+
+def _check_kept(connection: duckdb.DuckDBPyConnection, cleaning: Cleaning) -> None:
+    """Raises ConfigError for an event type to keep that no event has: those that were meant would go in silence."""
+    there = [name for (name,) in connection.execute("SELECT DISTINCT event FROM events ORDER BY event").fetchall()]
+    unknown = [name for name in cleaning.events or () if name not in there]
+    if unknown:
+        more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
+        raise ConfigError(f"data.cleaning.events: no event {unknown} here; there are {there[:MOST_NAMED]}{more}")
 
 
 def _check_unique(runner: StepRunner, table: str, key: str) -> None:

@@ -22,7 +22,7 @@ from recsys_lab.data.sources.online_retail import OnlineRetail
 from recsys_lab.data.sources.parquet import Parquet
 from recsys_lab.data.sources.recbole import RecBole
 from recsys_lab.data.step import Step
-from recsys_lab.errors import DataError, EmptyDataError, SchemaError
+from recsys_lab.errors import ConfigError, DataError, EmptyDataError, SchemaError
 from tests.data.literal import Rows, prepared, table
 
 EVENTS = [("u", "A", 1), ("u", "B", 2), ("v", "A", 3)]
@@ -133,7 +133,6 @@ def test_what_a_killed_run_left_is_never_read_and_removed_by_the_next(tmp_path: 
     [
         ([("", "A", 1)], Cleaning(), "ids"),
         ([("u", "A", None)], Cleaning(), "times"),
-        (EVENTS, Cleaning(events=("purchase",)), "event types"),
         (EVENTS, Cleaning(min_value=3), "values"),
         (EVENTS, Cleaning(min_user_events=9), "k-core"),
     ],
@@ -144,6 +143,15 @@ def test_an_empty_result_names_the_step_where_the_rows_went(
     message = f"literal: no event is left after the step '{step}': all of the {len(events)} rows"
     with pytest.raises(EmptyDataError, match=message):
         prepare(Rows(events), cleaning, root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("events", [("view", "purchse"), ("purchse",)])
+def test_an_event_type_to_keep_that_no_event_has_is_refused(tmp_path: Path, events: tuple[str, ...]) -> None:
+    rows = [("u", "A", 1, "view"), ("u", "B", 2, "purchase")]
+    there = r"there are \['purchase', 'view'\]"
+    with pytest.raises(ConfigError, match=rf"data.cleaning.events: no event \['purchse'\] here; {there}"):
+        prepare(Rows(rows), Cleaning(events=events), root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
