@@ -7,6 +7,7 @@ The full catalogue is ranked, never a sample of it: sampled metrics can order mo
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ from recsys_lab.metrics.calibration import category_mix, miscalibration
 from recsys_lab.metrics.significance import mean_intervals
 from recsys_lab.models.base import Recommender
 from recsys_lab.reranking import Reranking
-from serving_min.rerank import TopK
+from serving_min.rerank import NOTHING, TopK
 
+LOG = logging.getLogger(__name__)
 AS_THEY_ARE = Reranking()
 PER_QUERY_FILE, SUMMARY_FILE = "per_query.parquet", "metrics.json"
 AGAIN = "train the run again, or all with `recsys-lab compare --fresh`"
+MOST_SILENT = 0.95  # of the queries; with more, the numbers are hardly the model's
 Measure = dict[str, Any]  # {"mean": float, "ci95": [low, high], or None for metrics of all lists together}
 
 
@@ -67,6 +70,20 @@ class Evaluation:
 def rank(model: Recommender, fold: Fold, k: int, exclude_seen: bool, reranking: Reranking = AS_THEY_ARE) -> TopK:
     """The model's lists for the fold's queries, out of its whole catalogue, and re-ranked."""
     return reranking.rank(model, fold.queries, k, exclude_seen=exclude_seen)
+
+
+def warn_of_silence(model: str, lists: TopK, fold: Fold) -> None:
+    """A warning when the model has no opinion on almost all queries with a history: the fallback made their lists."""
+    asked = fold.queries.lengths > 0
+    silent = asked & (lists.filled | (lists.items == NOTHING)).all(axis=1)
+    if silent.sum() > MOST_SILENT * asked.sum():
+        LOG.warning(
+            "%s: has no opinion on %s of the %s test queries with a history; their lists are what is popular: "
+            "look at its settings and at split.exclude_seen",
+            model,
+            f"{silent.sum():,}",
+            f"{asked.sum():,}",
+        )
 
 
 def mean_ndcg(model: Recommender, fold: Fold, k: int, *, exclude_seen: bool) -> float:

@@ -29,7 +29,7 @@ from recsys_lab.data.audit import Audit, audit
 from recsys_lab.data.dataset import Dataset
 from recsys_lab.data.fold import Fold, Split
 from recsys_lab.errors import ConfigError, ModelError, RunError
-from recsys_lab.evaluation import Evaluation, evaluate, rank
+from recsys_lab.evaluation import Evaluation, evaluate, rank, warn_of_silence
 from recsys_lab.metrics.content import content_vectors
 from recsys_lab.progress import status, track
 from recsys_lab.runs import Run
@@ -119,9 +119,10 @@ def train(
     lists = rank(model, split.test, longest, split.exclude_seen, config.build("rerank"))
     rank_seconds = time.perf_counter() - started
     evaluation = _evaluate(config, lists, split.test)
+    label = config.choices.get("model", model.name)  # two files of conf/model may name one class
+    warn_of_silence(label, lists, split.test)
 
     created = clock()
-    label = config.choices.get("model", model.name)  # two files of conf/model may name one class
     name = runs.folder_name(root, label, created, fingerprint)
     run = Run(
         name=name,
@@ -203,17 +204,8 @@ def compare(
     if not finished:
         raise ModelError("; ".join(failure["error"] for failure in failed) or "models: the list is empty")
     root = config.path("runs")
-    board = leaderboard(
-        finished,
-        failed,
-        dataset,
-        primary=config["metrics"]["primary"],
-        bootstrap=config["metrics"]["bootstrap"],
-        seed=config["seed"],
-        created=clock(),
-        root=root,
-        studies=studies,
-    )
+    asked = {"seed": config["seed"], **{name: config["metrics"][name] for name in ("primary", "bootstrap")}}
+    board = leaderboard(finished, failed, dataset, **asked, created=clock(), root=root, studies=studies)
 
     def write(name: str, folder: Path) -> dict[str, Any]:
         named = {**board, "name": name}

@@ -87,6 +87,15 @@ def test_one_setting_counts_for_the_intervals_of_means_and_of_differences(make_d
     assert all(high > low for low, high in intervals[200])
 
 
+def test_a_model_that_learned_nothing_is_told(make_dataset, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    dataset = make_dataset([*EVENTS, ("u6", 1, "A"), ("u6", 8, "E")])
+    for l1, said in ((0.01, 0), (1e12, 1)):
+        config = compose(["model=slim", f"model.l1={l1}", *SPLIT])
+        pipeline.train(config, dataset, pipeline.make_split(config, dataset))
+        assert sum("slim: has no opinion on" in record.getMessage() for record in caplog.records) == said
+
+
 def test_params_of_a_model_that_is_left_out_do_no_harm(make_dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dataset = make_dataset(EVENTS)

@@ -9,7 +9,7 @@ from recsys_lab.data.catalogue import Catalogue
 from recsys_lab.data.fold import Fold
 from recsys_lab.data.log import InteractionLog
 from recsys_lab.errors import ConfigError, RunError, SplitError
-from recsys_lab.evaluation import Evaluation, evaluate, rank
+from recsys_lab.evaluation import Evaluation, evaluate, rank, warn_of_silence
 from recsys_lab.models.popular import Popular
 from serving_min.queries import Queries
 from serving_min.rerank import TopK
@@ -90,6 +90,19 @@ def test_candidates_are_what_coverage_refers_to() -> None:
 def test_without_bootstrap_there_are_no_intervals() -> None:
     summary = evaluate(LISTS, fold(TARGETS), cutoffs=(3,), bootstrap=0).summary
     assert all(measure["ci95"] is None for measure in summary.values())
+
+
+@pytest.mark.parametrize(
+    ("filled", "told"), [([True, True, True], True), ([False, True, True], True), ([True, True, False], False)]
+)
+def test_a_model_that_has_no_opinion_on_what_was_asked_is_told(
+    caplog: pytest.LogCaptureFixture, filled: list[bool], told: bool
+) -> None:
+    """The first query has no history: what a model says of it tells nothing of what it learned."""
+    lists = TopK(LISTS.items, LISTS.scores, np.repeat(np.array(filled)[:, None], 3, axis=1))
+    warn_of_silence("slim", lists, fold(TARGETS))
+    said = ["slim: has no opinion on 2 of the 2 test queries with a history"] if told else []
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == said
 
 
 def test_save_and_load(tmp_path: Path) -> None:
