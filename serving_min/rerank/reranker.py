@@ -19,25 +19,29 @@ from serving_min.rerank.fading import faded
 from serving_min.rerank.fit import must_fit
 from serving_min.rerank.found import NEW, PINNED, Codes, Found, Mask, Ranked
 from serving_min.rerank.promotion import Promotion
-from serving_min.rerank.selection import Room, select
-from serving_min.rerank.variety import ByScore, Determinantal, MarginalRelevance, Picker, Similarity
+from serving_min.rerank.selection import Room, foremost, select
+from serving_min.rerank.variety import Among, ByScore, Determinantal, MarginalRelevance, Picker, Similarity
 from serving_min.rules import Calibrated, Mmr, Rules
 
 NOBODY: Codes = np.zeros(0, np.int32)
 NOBODY_ELSE = Found(NOBODY, np.zeros(0, np.float32), np.zeros(0, np.bool_), [])
 NOTHING_DISMISSED: Mapping[int, float] = MappingProxyType({})
 DEEPER = 4  # times as many are fetched at each further look, so that there are few
+WIDE = 2_500  # candidates: to vary a long list among many more would hold up others
 
 
 class Reranker:
     """``rules`` for the items of ``facts``. Holds no state between calls, so threads may share it.
 
+    Variety is looked for among as many candidates as the first look finds, or ``wide`` if that is more.
+
     Ask the retrievers for what ``asks`` says, then hand what they found to ``rank``. Raises BundleError when rules
     speak of what these items do not have.
     """
 
-    def __init__(self, rules: Rules, facts: Facts) -> None:
+    def __init__(self, rules: Rules, facts: Facts, *, wide: int = WIDE) -> None:
         self.rules = rules
+        self.wide = wide
         self.idle = rules.idle
         self.facts = facts
         must_fit(rules, facts)
@@ -91,6 +95,7 @@ class Reranker:
         ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
         """
         pins, depth = self._pins(asked, k, now), asked.k
+        wide = max(self.wide, len(found) + len(pins))
         while True:  # once more for each time that caps closed what was found
             shown = faded(found, dismissed, self.facts)
             promoted = self._promotion.applied(shown, now).with_pinned([*pins.values()])
@@ -98,7 +103,10 @@ class Reranker:
             codes = promoted.codes[order]
             rooms = {name: Room(labels.codes[codes], most) for name, (labels, most) in self._caps.items()}
             pinned = {position: int((codes == code).argmax()) for position, code in pins.items()}
-            picker = self._picker(promoted, order, history, k)
+            some = foremost(wide, len(order), [*rooms.values()], [*pinned.values()])
+            picker = self._picker(promoted, order[some], history, k)
+            if len(some) < len(order) and not isinstance(picker, ByScore):
+                picker = Among(some, picker)
             first = len(order) - int(np.count_nonzero(promoted.filled))
             places = select(k, picker, len(order), [*rooms.values()], pinned, first)
             if len(places) == k or not any(room.full for room in rooms.values()):
@@ -122,11 +130,12 @@ class Reranker:
         return {pin.position: known[pin.item] for pin in today if known[pin.item] in inside}
 
     def _picker(self, found: Found, order: NDArray[np.int64], history: Codes, k: int) -> Picker:
-        """Of the candidates in that ``order``."""
+        """Of the candidates at the places ``order``, best first."""
         variety = self.rules.variety
         if variety is None or variety.mix == 1:
             return ByScore()
-        shares, codes = found.shares()[order], found.codes[order]
+        candidates = found.taken(order)
+        shares, codes = candidates.shares(), candidates.codes
         if isinstance(variety, Calibrated):
             mix = self.facts.mix
             if mix is None:

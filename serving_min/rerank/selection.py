@@ -11,6 +11,7 @@ from serving_min.rerank.found import Mask
 from serving_min.rerank.variety import Picker
 
 UNKNOWN = -1
+CHOICE = 5  # candidates for each place that a cap leaves to a label, where there are many
 
 
 class Room:
@@ -25,18 +26,38 @@ class Room:
     def has(self, place: int) -> bool:
         return self._taken.get(self._labels[place], 0) < self.most
 
-    def take(self, place: int) -> None:
+    def take(self, place: int, open: Mask) -> None:
+        """Where that was the last of its label, none of them is ``open`` any more."""
         label = self._labels[place]
         self._taken[label] = self._taken.get(label, 0) + 1
+        if not self.has(place):
+            open[self.labels == label] = False
 
-    def close(self, place: int, open: Mask) -> None:
-        """Close all of the label of ``place``."""
-        open[self.labels == self._labels[place]] = False
+    def leaders(self, most: int) -> Mask:
+        """The first ``most`` of each label, and all without one, [n]."""
+        order = self.labels.argsort(kind="stable")
+        labels = self.labels[order]
+        leading = np.empty(len(order), np.bool_)
+        leading[order] = (np.arange(len(order)) - labels.searchsorted(labels) < most) | (labels == UNKNOWN)
+        return leading
 
     @property
     def full(self) -> list[int]:
         """The labels without room."""
         return [label for label, taken in self._taken.items() if taken >= self.most]
+
+
+def foremost(most: int, size: int, rooms: Sequence[Room], pinned: Sequence[int]) -> NDArray[np.int64]:
+    """Places of ``size`` candidates that deserve a closer look, ascending: all if there are no more than ``most``, else
+    so many of the best of each label, and those ``pinned``."""
+    if size <= most:
+        return np.arange(size)
+    near = np.ones(size, np.bool_)
+    for room in rooms:
+        near &= room.leaders(CHOICE * room.most)
+    near[np.flatnonzero(near)[most:]] = False
+    near[[*pinned]] = True
+    return np.flatnonzero(near)
 
 
 def select(
@@ -54,7 +75,7 @@ def select(
         if position <= k and all(room.has(place) for room in rooms):
             waiting[position] = place
             for room in rooms:
-                room.take(place)
+                room.take(place, open)
     chosen: list[int] = []
     end = first or size
     while len(chosen) < k:
@@ -63,13 +84,8 @@ def select(
             place = waiting.pop(at)
         elif end and open[place := picker.best(open[:end])]:
             open[place] = False
-            without = [room for room in rooms if not room.has(place)]
-            for room in without:
-                room.close(place, open)
-            if without:
-                continue
             for room in rooms:
-                room.take(place)
+                room.take(place, open)
         elif end < size:
             end = size
             continue

@@ -38,6 +38,24 @@ class ByScore:
         pass
 
 
+class Among:
+    """``picker`` knows the candidates at the places ``some`` alone, which ascend; the others come behind, by score."""
+
+    def __init__(self, some: NDArray[np.int64], picker: Picker) -> None:
+        self.some = some
+        self.picker = picker
+        self.known = {place: number for number, place in enumerate(some.tolist())}
+
+    def best(self, open: Mask) -> int:
+        some = self.some[: self.some.searchsorted(len(open))]
+        known = open[some]
+        return int(some[self.picker.best(known)] if known.any() else open.argmax())
+
+    def take(self, place: int) -> None:
+        if place in self.known:
+            self.picker.take(self.known[place])
+
+
 class Similarity:
     """How alike candidates are: the cosine of their vectors, or where there are none the share of category, brand and
     id that they have in common. An item is like itself; without vector or label like nothing else."""

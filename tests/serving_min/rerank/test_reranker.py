@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from serving_min.bounds import Bounds
 from serving_min.errors import BundleError
 from serving_min.messages import Filters
 from serving_min.rerank.found import Found
-from serving_min.rerank.reranker import Reranker
+from serving_min.rerank.reranker import WIDE, Reranker
 from serving_min.rules import Boost, Calibrated, Caps, Dpp, Exploration, Mmr, Pin, Rules, Weights
 from tests.serving_min.rerank.shelf import DAY, NOBODY, NOW, anything, facts, found
 
@@ -65,13 +66,21 @@ def retrieve(bounds: Bounds) -> Found:
 
 
 @settings(max_examples=300, deadline=None)
-@given(rules=many_rules, k=st.integers(1, 10), barred=barred_codes, seed=st.integers(0, 99))
-def test_every_list_keeps_within_bounds(rules: Rules, k: int, barred: np.ndarray, seed: int) -> None:
+@given(
+    rules=many_rules,
+    k=st.integers(1, 10),
+    barred=barred_codes,
+    seed=st.integers(0, 99),
+    wide=st.sampled_from([1, WIDE]),
+)
+def test_every_list_keeps_within_bounds(rules: Rules, k: int, barred: np.ndarray, seed: int, wide: int) -> None:
     bounds = Bounds(k, barred)
-    reranker = Reranker(rules, SHELF)
+    reranker = Reranker(rules, SHELF, wide=wide)
     asked = reranker.asks(bounds, NOW)
     first = retrieve(asked)
     ranked = reranker.rank(first, asked, k, now=NOW, seed=seed, history=np.array([0, 1, 4], np.int32), more=retrieve)
+    by_fallback = [reason == "popular" for reason in ranked.reasons if reason in ("model", "popular")]
+    assert by_fallback == sorted(by_fallback)
     codes = ranked.codes.tolist()
     assert len(set(codes)) == len(codes) == len(ranked.scores) == len(ranked.reasons) == len(ranked.propensity)
     allowed = SHELF.items.allowed(rules.filters, NOW)
@@ -146,6 +155,30 @@ def test_a_cap_over_many_large_categories_needs_few_searches() -> None:
     ranked = reranker.rank(best(asked), asked, 10, now=NOW, more=best)
     assert ranked.codes.tolist() == list(range(0, 2000, 200))
     assert depths == [50, 200, 800, 3200]
+
+
+@pytest.mark.parametrize("variety", [Mmr(0.5), Dpp(0.5), Calibrated(0.5)])
+def test_variety_looks_at_a_choice_of_what_caps_leave_where_they_look_far(variety: Any) -> None:
+    """300 categories of 100 items each, one after the other by score: all of them have to be fetched."""
+    size, seen = 30_000, []
+    vectors = np.random.default_rng(5).normal(size=(size, 4)).astype(np.float32)
+
+    def rows(codes: np.ndarray) -> np.ndarray:
+        seen.append(len(codes))
+        return vectors[codes]
+
+    shelf = replace(facts(size, category=[f"c{code // 100}" for code in range(size)]), vectors=rows)
+    reranker = Reranker(Rules(variety=variety, caps=Caps(category=1)), shelf)
+
+    def best(bounds: Bounds) -> Found:
+        codes = np.flatnonzero(bounds.within(np.arange(size, dtype=np.int32)))[: bounds.k]
+        return found(codes.tolist(), (1 - codes / size).tolist())
+
+    asked = reranker.asks(anything(200), NOW)
+    codes = reranker.rank(best(asked), asked, 200, now=NOW, history=np.array([0, 999], np.int32), more=best).codes
+    assert len({code // 100 for code in codes.tolist()}) == 200
+    assert not any(code % 100 > 4 for code in codes.tolist()), "five of each for one place"
+    assert max(seen, default=0) <= WIDE
 
 
 def test_a_pin_of_another_day_or_of_an_item_that_may_not_be_there_is_left_out() -> None:

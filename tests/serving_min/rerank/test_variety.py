@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving_min.rerank.reranker import Reranker
-from serving_min.rerank.variety import Determinantal, MarginalRelevance, Similarity
+from serving_min.rerank.selection import foremost, select
+from serving_min.rerank.variety import Among, Determinantal, MarginalRelevance, Similarity
 from serving_min.rules import Calibrated, Dpp, Mmr, Rules
 from tests.serving_min.rerank.shelf import NOBODY, NOW, anything, facts, found
 
@@ -122,6 +123,19 @@ def test_less_weight_on_scores_makes_lists_more_varied(kind: Callable[[float], M
         codes = reranker.rank(found(range(200), scores.tolist()), anything(200), 10, now=NOW).codes
         likeness.append(np.mean([units[one] @ units[other] for one, other in combinations(codes, 2)]))
     assert likeness[0] > likeness[1] > likeness[2]
+
+
+def test_what_variety_does_not_look_at_comes_by_score() -> None:
+    """Of eight items the best three are varied, and who is pinned is known: 7, which is like 2."""
+    shelf = facts(8, vectors=[[1, 0], [1, 0], [0, 1], [1, 0], [-1, 0], [1, 0], [1, 0], [0, 1]])
+
+    def listed(pinned: dict[int, int]) -> list[int]:
+        some = foremost(3, 8, [], [*pinned.values()])
+        known = Similarity(shelf, some.astype(np.int32))
+        return select(6, Among(some, MarginalRelevance(np.linspace(1, 0, len(some)), known, 0.0)), 8, [], pinned, 8)
+
+    assert listed({}) == [0, 2, 1, 3, 4, 5]
+    assert listed({1: 7}) == [7, 0, 1, 2, 3, 4]
 
 
 # -- calibration -------------------------------------------------------------------------------
