@@ -138,8 +138,9 @@ class Fleet:
         with self.live as live:
             return await live.answer(asked)
 
-    async def reload(self) -> Path:
-        """Load what is live now beside what was, verify it, and let it answer all requests from then on: its folder.
+    async def reload(self, folder: Path | None = None) -> Path:
+        """Load what is live now, or else what is in ``folder``, beside what was, verify it, and let it answer all
+        requests from then on: its folder.
 
         Raises BundleError or ReleaseError, and then nothing has changed.
         """
@@ -147,12 +148,12 @@ class Fleet:
             raise ReleaseError("this server was not started from a folder, so there is nothing to load again")
         async with self._changing:
             path, budget = self.path, self.settings.budget
-            folder = await asyncio.to_thread(live_bundle, path)
-            deployed = await asyncio.to_thread(lambda: self._deployed(self.load(folder), budget))
+            found = await asyncio.to_thread(live_bundle, path) if folder is None else folder
+            deployed = await asyncio.to_thread(lambda: self._deployed(self.load(found), budget))
             before, self.live = self.live, deployed
             self.live.start()
             self._spawn(before.retire())
-        return folder
+        return found
 
     async def tell(self, changes: Changes) -> Receipt:
         """Let items come, change or go, in all bundles at once. Raises RequestError when there are too many, or the

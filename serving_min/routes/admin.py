@@ -12,15 +12,16 @@ from serving_min.assortment.changes import Changes
 from serving_min.doors import doors
 from serving_min.errors import BundleError, ReleaseError
 from serving_min.fleet.settings import FleetSettings
+from serving_min.routes import supervised
 from serving_min.shop import Shop
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 
 def create_admin_app(shop: Shop, *, guarded: bool = True) -> Starlette:
     """It neither starts nor stops the shop. What is refused changes nothing, and is a 409. It is not ``guarded`` where
-    nobody but the supervisor of this process can reach it."""
+    nobody but the supervisor of this process can reach it, which may ask more."""
     app = Starlette(
-        routes=routes(shop),
+        routes=routes(shop) if guarded else [*routes(shop), *supervised.routes(shop)],
         middleware=doors(shop.settings.doors, shop.gate if guarded else None, shop.observation.ended),
         exception_handlers={**PROBLEMS, BundleError: _on_refused, ReleaseError: _on_refused},
     )

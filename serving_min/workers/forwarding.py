@@ -22,6 +22,7 @@ from serving_min.doors import DoorSettings, doors
 from serving_min.fleet.settings import FleetSettings
 from serving_min.fleet.status import Status
 from serving_min.guard import Gate
+from serving_min.routes.supervised import BACK, Back
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
@@ -37,9 +38,9 @@ class Reply(NamedTuple):
 
 class Forwarder:
     """Asks the workers whose sockets are at ``doors``, one after the other, so that never more than one of them loads a
-    bundle. The first that refuses is the last that is asked, and those before it then keep the bundles that were beside
-    the live one. No file says that they serve ``bundle``, and ``fleet``
-    beside it; those in ``told`` have heard of all."""
+    bundle. The first that refuses is the last that is asked, and those before it go back to the bundles that they had,
+    if those are still in their folders. No file says that they serve ``bundle``, and ``fleet`` beside it; those in
+    ``told`` have heard of all."""
 
     def __init__(self, doors: Sequence[Path], bundle: Path, fleet: FleetSettings) -> None:
         self.doors, self.bundle, self.fleet = doors, bundle, fleet
@@ -67,46 +68,68 @@ class Forwarder:
                     self._without_those_that_left(reply.body)
 
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
+        """Raises OSError when a worker does not answer, which counts as a refusal."""
+        replies: list[Reply] = []
         if method == "GET":
-            return await self._ask_all(method, path, headers, body)
+            await self._ask_all(method, path, headers, body, replies)
+            return replies
         async with self._one_at_a_time:  # else two workers may hear of two changes in different order
-            replies = await self._ask_all(method, path, headers, body)
+            try:
+                await self._ask_all(method, path, headers, body, replies)
+            except OSError:
+                await self._undo(method, path, replies)
+                raise
             if replies[-1].status < 400:
                 self._remember(method, path, body, replies[-1])
-            elif (method, path) == ("PUT", FLEET):
-                await self._take_back(self.doors[: len(replies) - 1])
+            else:
+                await self._undo(method, path, replies[:-1])
             return replies
 
+    async def _undo(self, method: str, path: str, done: Sequence[Reply]) -> None:
+        """What those who gave these replies did, another worker did not."""
+        if (method, path) == ("PUT", FLEET):
+            await self._take_back(self.doors[: len(done)])
+        if (method, path) == ("POST", RELOAD):
+            await self._go_back(done)
+
     async def _take_back(self, doors: Sequence[Path]) -> None:
-        """These hear again which bundles were there, since another worker refused those that were to come."""
+        """These hear again which bundles were there."""
         await self._look_round(self.doors[len(doors) :])  # these know no better than to load a canary anew
         for door in doors:
             with suppress(OSError):
                 await asyncio.to_thread(_ask, door, "PUT", FLEET, {}, msgspec.json.encode(self.fleet))
 
+    async def _go_back(self, replies: Sequence[Reply]) -> None:
+        """Those who replied that they have a new bundle get the one that was live."""
+        for door, reply in zip(self.doors, replies, strict=False):
+            if _bundle(reply) != self.bundle:  # else what was in this folder is no more
+                with suppress(OSError):
+                    body = msgspec.json.encode(Back(str(self.bundle)))
+                    await asyncio.to_thread(_ask, door, "PUT", BACK, {}, body)
+
     def _remember(self, method: str, path: str, body: bytes, reply: Reply) -> None:
         if (method, path) == ("PUT", FLEET):
             self.fleet = msgspec.json.decode(body, type=FleetSettings)
         if (method, path) == ("POST", RELOAD):
-            self.bundle = Path(msgspec.json.decode(reply.body)["bundle"])
+            self.bundle = _bundle(reply)
 
     def _without_those_that_left(self, status: bytes) -> None:
         there = {member.bundle for member in msgspec.json.decode(status, type=Status).members}
         stay = tuple(other for other in self.fleet.others if other.role != "canary" or other.bundle in there)
         self.fleet = replace(self.fleet, others=stay)
 
-    async def _ask_all(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
-        replies: list[Reply] = []
+    async def _ask_all(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, replies: list[Reply]
+    ) -> None:
         for door in self.doors:
             asked = INSTEAD.get(path, path) if replies and method == "POST" else path
             replies.append(await asyncio.to_thread(_ask, door, method, asked, headers, body))
             if replies[-1].status >= 400:
                 break
-        return replies
 
     def app(self, settings: DoorSettings) -> Starlette:
-        """Any route: the workers' answers as ``{"workers": […]}``, or that of the one that refused. Raises StartError
-        for keys that cannot be read."""
+        """Operators' routes: the workers' answers as ``{"workers": […]}``, or that of the one that refused. Raises
+        StartError for keys that cannot be read."""
 
         async def ask(http: HttpRequest) -> Response:
             headers = {name: http.headers[name] for name in PASSED_ON if name in http.headers}
@@ -120,11 +143,17 @@ class Forwarder:
             return json_response({"workers": [msgspec.Raw(reply.body) for reply in replies]})
 
         methods = ["GET", "POST", "PUT", "DELETE"]
-        return Starlette(
-            routes=[Route("/{path:path}", ask, methods=methods)],
+        app = Starlette(
+            routes=[Route("/admin/{path:path}", ask, methods=methods)],
             middleware=doors(settings, Gate.read(settings.keys)),
             exception_handlers=PROBLEMS,
         )
+        app.router.redirect_slashes = False
+        return app
+
+
+def _bundle(reloaded: Reply) -> Path:
+    return Path(msgspec.json.decode(reloaded.body)["bundle"])
 
 
 def _ask(door: Path, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:

@@ -28,6 +28,7 @@ from serving_min.fleet.settings import FleetSettings
 from serving_min.keys import hashed
 from serving_min.manifest import read_manifest
 from serving_min.routes.admin import create_admin_app
+from serving_min.routes.supervised import BACK
 from serving_min.settings import Settings
 from serving_min.shop import Shop
 from serving_min.visitors import Visitors
@@ -298,6 +299,20 @@ def test_pages_of_other_origins_are_no_operators(engine: Callable[[str], Engine]
     for app in (alone, Forwarder([], Path(), FleetSettings()).app(DoorSettings())):
         headers = {**FOREIGN, "Content-Type": "text/plain"}
         assert TestClient(app).post("/admin/items", content='{"hide": ["A"]}', headers=headers).status_code == 403
+
+
+def test_the_supervisor_alone_sends_a_worker_back(bundles: dict[str, Path]) -> None:
+    old, new = bundles["vector"], bundles["static"]
+    shop, back = Shop(Engine(Bundle.load(old)), path=new), {"bundle": str(old)}
+    with TestClient(create_app(shop)):  # it starts and stops the shop
+        worker = TestClient(create_admin_app(shop, guarded=False))
+        assert worker.post("/admin/reload").json()["name"] == "test-static"
+        for app in (create_admin_app(shop), Forwarder([], Path(), FleetSettings()).app(DoorSettings())):
+            assert TestClient(app).put(BACK, json=back).status_code == 404
+        assert worker.put(BACK, json={"bundle": str(old / "nowhere")}).status_code == 409
+        assert shop.engine.bundle.manifest.name == "test-static"
+        assert worker.put(BACK, json=back).json() == back
+        assert shop.engine.bundle.manifest.name == "test-vector"
 
 
 def test_drift_is_shown_once_the_window_is_full(serve: Serve, bundles: dict[str, Path], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 
 from serving_min.fleet.settings import FleetSettings, Other
 from serving_min.fleet.status import Member, Status
+from serving_min.routes.supervised import BACK
 from serving_min.workers import forwarding
 from serving_min.workers.forwarding import FLEET, RELOAD, Forwarder, Reply
 
@@ -105,6 +107,45 @@ def test_what_one_worker_refuses_those_before_it_take_back(monkeypatch: pytest.M
         assert forwarder.fleet.others == (SHARE,)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_reload_that_one_worker_refuses_those_before_it_take_back(
+    monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    heard: list[tuple[Path, str, bytes]] = []
+
+    def ask(door: Path, _: str, path: str, __: dict[str, str], body: bytes) -> Reply:
+        heard.append((door, path, body))
+        if door == TWO and gone:
+            raise ConnectionError("it is no more")
+        if door == TWO:
+            return Reply(409, b"{}")
+        return Reply(200, msgspec.json.encode({"name": "shop", "version": "2", "bundle": str(NEW)}))
+
+    async def scenario() -> None:
+        forwarder = Forwarder([ONE, TWO, THREE], OLD, FleetSettings())
+        monkeypatch.setattr(forwarding, "_ask", ask)
+        with pytest.raises(OSError, match="no more") if gone else nullcontext():
+            replies = await forwarder.forward("POST", RELOAD, {}, b"")
+            assert [reply.status for reply in replies] == [200, 409]
+        back = msgspec.json.encode({"bundle": str(OLD)})
+        assert heard == [(ONE, RELOAD, b""), (TWO, RELOAD, b""), (ONE, BACK, back)]
+        assert forwarder.bundle == OLD
+
+    asyncio.run(scenario())
+
+
+def test_what_was_in_a_folder_that_is_loaded_again_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Path] = []
+
+    def ask(door: Path, *_: object) -> Reply:
+        heard.append(door)
+        return Reply(409 if door == TWO else 200, msgspec.json.encode({"bundle": str(OLD)}))
+
+    monkeypatch.setattr(forwarding, "_ask", ask)
+    asyncio.run(Forwarder([ONE, TWO], OLD, FleetSettings()).forward("POST", RELOAD, {}, b""))
+    assert heard == [ONE, TWO]
 
 
 def test_a_worker_that_came_during_a_reload_reloads_too(monkeypatch: pytest.MonkeyPatch) -> None:
