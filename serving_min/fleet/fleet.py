@@ -64,6 +64,7 @@ class Fleet:
         self.path, self.waiting, self.timer, self.load = path, waiting, timer, load
         self.keeper = Keeper() if keeper is None else keeper
         self.left: list[str] = []
+        self.rolled_back: Callable[[str], None] = lambda _: None  # called with the bundle of a canary that leaves
         self.live = self._deployed(live, self.settings.budget)
         self._others = {one.bundle: self._companion(one, self.settings.budget) for one in self.settings.others}
         self._changing = asyncio.Lock()
@@ -232,6 +233,7 @@ class Fleet:
                 self.left.append(f"{manifest.name} {manifest.version} ({name}): {complaint}")
                 LOG.warning("the canary is rolled back: %s", self.left[-1])
                 self._spawn(companion.deployment.retire())
+                self.rolled_back(name)
 
     def _member(self, companion: Companion) -> Member:
         return _member(companion.other.role, companion.other.share, companion.deployment, companion)

@@ -67,6 +67,16 @@ class Forwarder:
                 if door in self.told and reply.status == 200:
                     self._without_those_that_left(reply.body)
 
+    async def without(self, canary: str) -> None:
+        """The bundle of this canary left one worker, which may be no more: let it leave all."""
+        others = self.fleet.others
+        stay = tuple(other for other in others if (other.role, other.bundle) != ("canary", canary))
+        self.fleet = replace(self.fleet, others=stay)  # who comes while others are asked should know
+        async with self._one_at_a_time:
+            doors = [*self.told]
+            await self._look_round(doors)
+            await self._tell(doors)
+
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
         """Raises OSError when a worker does not answer, which counts as a refusal."""
         replies: list[Reply] = []
@@ -94,7 +104,11 @@ class Forwarder:
 
     async def _take_back(self, doors: Sequence[Path]) -> None:
         """These hear again which bundles were there."""
-        await self._look_round(self.doors[len(doors) :])  # these know no better than to load a canary anew
+        await self._look_round(self.doors[len(doors) :])
+        await self._tell(doors)
+
+    async def _tell(self, doors: Sequence[Path]) -> None:
+        """Which bundles are beside the live one. Look round before: they know no better than to load a canary anew."""
         for door in doors:
             with suppress(OSError):
                 await asyncio.to_thread(_ask, door, "PUT", FLEET, {}, msgspec.json.encode(self.fleet))

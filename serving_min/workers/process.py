@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from serving_min.fleet.settings import FleetSettings
 from serving_min.settings import Settings
 from serving_min.workers.connections import make_channel
+from serving_min.workers.tidings import Left, understood
 from serving_min.workers.worker import Order
 
 
@@ -46,6 +48,19 @@ class Worker:
         if not line:
             await self.process.wait()
         return line.decode().strip() or None
+
+    async def tidings(self) -> AsyncIterator[Left]:
+        """What it tells until it ends, and what it told before."""
+        said = None if self.process is None else self.process.stdout
+        while said is not None:
+            try:
+                line = await said.readline()
+            except ValueError:  # nothing that it tells is so long
+                continue
+            if not line:
+                break
+            if (tidings := understood(line)) is not None:
+                yield tidings
 
     async def ended(self) -> str:
         """How, once it has."""

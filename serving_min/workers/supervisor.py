@@ -89,6 +89,7 @@ class Supervisor:
             self._say(str(ready[0]))
             await told.wait()
             self.dispatcher.stop()
+            self.forwarder.told.clear()  # what a worker tells now concerns nobody
             for task in keeping:
                 task.cancel()
         finally:
@@ -102,6 +103,7 @@ class Supervisor:
         hasty = 0
         while True:
             began = time.monotonic()
+            self._spawn(self._hear(worker))
             how = await worker.ended()
             self.dispatcher.lost(worker.number)
             self.forwarder.told.discard(worker.door)
@@ -114,6 +116,10 @@ class Supervisor:
                 with suppress(OSError):  # it died again
                     await self._catch_up(worker, bundle)
                 self.dispatcher.open.add(worker.number)
+
+    async def _hear(self, worker: Worker) -> None:
+        async for tidings in worker.tidings():
+            await self.forwarder.without(tidings.bundle)
 
     async def _catch_up(self, worker: Worker, bundle: Path) -> None:
         """Tell a new one, which has ``bundle``, what the others were told."""

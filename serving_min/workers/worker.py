@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from serving_min.errors import ServingError
 from serving_min.settings import Settings
+from serving_min.workers.tidings import Left, tell
 
 
 class Order(Struct, frozen=True):
@@ -47,6 +48,7 @@ def main() -> int:
     except ServingError as error:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2
+    shop.fleet.rolled_back = lambda bundle: tell(Left(bundle))
     channel, admin = (socket.socket(fileno=handle) for handle in (order.channel, order.admin))
     Receiving(shop, order.where, admin, channel).run(sockets=[])
     return 0

@@ -86,6 +86,26 @@ def test_a_canary_that_left_one_worker_does_not_come_back_in_a_new_one(monkeypat
     asyncio.run(scenario())
 
 
+def test_a_canary_that_left_a_worker_which_died_of_it_leaves_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Path, bytes]] = []
+
+    def answer(door: Path, method: str, _: str, body: bytes) -> bytes:
+        if method == "PUT":
+            told.append((door, body))
+        return status(CANARY, SHARE)
+
+    async def scenario() -> None:
+        forwarder = Forwarder([ONE, TWO], OLD, FleetSettings((CANARY, SHARE)))
+        forwarder.told.remove(ONE)
+        await forwarder.without(CANARY.bundle)
+        await forwarder.repeat(ONE, OLD)
+        stays = msgspec.json.encode(FleetSettings((SHARE,)))
+        assert told == [(TWO, stays), (ONE, stays)]
+
+    answering(monkeypatch, answer)
+    asyncio.run(scenario())
+
+
 def test_what_one_worker_refuses_those_before_it_take_back(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[Path, bytes]] = []
 

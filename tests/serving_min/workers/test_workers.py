@@ -189,6 +189,26 @@ def kill_one(server: Running) -> None:
     pytest.fail("nobody takes its place")
 
 
+def test_a_canary_that_leaves_one_worker_leaves_all(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        f"""[[fleet.others]]\nbundle = "{bundles["static"]}"\nrole = "canary"\nshare = 1.0\n"""
+        """[fleet.budget]\nwindow = 5\nleast = 5\nseconds = 1e-9\n"""
+    )
+    with two(bundles["vector"], "--settings", settings) as server:
+        with httpx.Client() as client:  # one connection, so one worker
+            for _ in range(10):
+                client.post(f"{server.address}/v1/recommend", content=BODY).raise_for_status()
+        for _ in range(200):
+            if fleets(server) == [["test-vector"]] * 2:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail(f"it is still there: {fleets(server)}")
+        kill_one(server)
+        assert fleets(server) == [["test-vector"]] * 2
+
+
 def test_a_new_worker_serves_what_the_others_do(tmp_path: Path, bundles: dict[str, Path]) -> None:
     registry, folder = Registry(tmp_path / "registry"), shutil.copytree(bundles["vector"], tmp_path / "1")
     registry.promote(folder)
