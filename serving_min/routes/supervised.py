@@ -14,6 +14,7 @@ from serving_min.shop import Shop
 from serving_min.wire import json_response, read_body
 
 BACK = "/supervisor/bundle"
+KEPT = "/supervisor/answers"
 
 
 class Back(Struct, frozen=True):
@@ -28,4 +29,8 @@ def routes(shop: Shop) -> list[Route]:
         await shop.fleet.reload(Path(wanted.bundle))
         return json_response(wanted)
 
-    return [Route(BACK, back, methods=["PUT"])]
+    async def throw_away(_: HttpRequest) -> Response:
+        shop.cache.clear()
+        return Response(status_code=204)
+
+    return [Route(BACK, back, methods=["PUT"]), Route(KEPT, throw_away, methods=["DELETE"])]

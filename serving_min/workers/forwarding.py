@@ -22,7 +22,7 @@ from serving_min.doors import DoorSettings, doors
 from serving_min.fleet.settings import FleetSettings
 from serving_min.fleet.status import Status
 from serving_min.guard import Gate
-from serving_min.routes.supervised import BACK, Back
+from serving_min.routes.supervised import BACK, KEPT, Back
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
@@ -76,6 +76,12 @@ class Forwarder:
             doors = [*self.told]
             await self._look_round(doors)
             await self._tell(doors)
+
+    async def throw_away(self) -> None:
+        """Let all throw away the answers that they keep: one of them forgot a user."""
+        for door in [*self.told]:
+            with suppress(OSError):
+                await asyncio.to_thread(_ask, door, "DELETE", KEPT, {}, b"")
 
     async def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> list[Reply]:
         """Raises OSError when a worker does not answer, which counts as a refusal."""

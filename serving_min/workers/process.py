@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from serving_min.fleet.settings import FleetSettings
 from serving_min.settings import Settings
 from serving_min.workers.connections import make_channel
-from serving_min.workers.tidings import Left, understood
+from serving_min.workers.tidings import Tidings, understood
 from serving_min.workers.worker import Order
 
 
@@ -49,7 +49,7 @@ class Worker:
             await self.process.wait()
         return line.decode().strip() or None
 
-    async def tidings(self) -> AsyncIterator[Left]:
+    async def tidings(self) -> AsyncIterator[Tidings]:
         """What it tells until it ends, and what it told before."""
         said = None if self.process is None else self.process.stdout
         while said is not None:

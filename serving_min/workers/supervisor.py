@@ -25,6 +25,7 @@ from serving_min.settings import Settings
 from serving_min.workers.connections import Dispatcher
 from serving_min.workers.forwarding import Forwarder
 from serving_min.workers.process import Worker
+from serving_min.workers.tidings import Left
 
 HASTY = 10  # seconds; who dies sooner has to wait before the next attempt
 LONGEST_WAIT = 30  # seconds
@@ -119,7 +120,10 @@ class Supervisor:
 
     async def _hear(self, worker: Worker) -> None:
         async for tidings in worker.tidings():
-            await self.forwarder.without(tidings.bundle)
+            if isinstance(tidings, Left):
+                self._spawn(self.forwarder.without(tidings.bundle))
+            else:
+                self._spawn(self.forwarder.throw_away())
 
     async def _catch_up(self, worker: Worker, bundle: Path) -> None:
         """Tell a new one, which has ``bundle``, what the others were told."""

@@ -16,15 +16,23 @@ class Left(Struct, frozen=True, tag=True):
     bundle: str
 
 
-def tell(tidings: Left) -> None:
+class Forgotten(Struct, frozen=True, tag=True):
+    """A user was: kept answers are to be thrown away."""
+
+
+Tidings = Left | Forgotten
+_decoder: msgspec.json.Decoder[Tidings] = msgspec.json.Decoder(Tidings)
+
+
+def tell(tidings: Tidings) -> None:
     with suppress(OSError):  # nobody supervises any more
         sys.stdout.write(msgspec.json.encode(tidings).decode() + "\n")
         sys.stdout.flush()
 
 
-def understood(line: bytes) -> Left | None:
+def understood(line: bytes) -> Tidings | None:
     """None for any other line."""
     try:
-        return msgspec.json.decode(line, type=Left)
+        return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

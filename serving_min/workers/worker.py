@@ -10,14 +10,19 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from serving_min.errors import ServingError
 from serving_min.settings import Settings
-from serving_min.workers.tidings import Left, tell
+from serving_min.workers.tidings import Forgotten, Left, tell
+
+if TYPE_CHECKING:
+    from serving_min.shop import Shop
 
 
 class Order(Struct, frozen=True):
@@ -49,9 +54,15 @@ def main() -> int:
         sys.stderr.write(f"serving_min: {error}\n")
         return 2
     shop.fleet.rolled_back = lambda bundle: tell(Left(bundle))
+    shop.erasure.forgotten = partial(_forgotten, shop)
     channel, admin = (socket.socket(fileno=handle) for handle in (order.channel, order.admin))
     Receiving(shop, order.where, admin, channel).run(sockets=[])
     return 0
+
+
+def _forgotten(shop: Shop) -> None:
+    shop.cache.clear()
+    tell(Forgotten())
 
 
 def _end_with_the_supervisor() -> None:

@@ -293,6 +293,36 @@ def test_what_was_sent_before_sigterm_is_answered(bundles: dict[str, Path]) -> N
         assert server.process.wait(20) == 0
 
 
+def test_who_is_forgotten_is_in_no_worker_s_kept_answers(
+    tmp_path: Path, bundles: dict[str, Path], redis_server: RedisServer
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[cache]\nseconds = 600\n")
+    misses = re.compile(r'recsys_cache_total\{outcome="miss"\} (\S+)')
+    with (
+        two(bundles["static"], "--settings", settings, redis=redis_server.url) as server,
+        httpx.Client(base_url=server.address) as one,
+        httpx.Client(base_url=server.address) as other,  # a connection each, so a worker each
+    ):
+
+        def made(wanted: int) -> bool:
+            """Whether so many answers are made, and not more."""
+            count = 0.0
+            for _ in range(100):
+                for client in (one, other):
+                    client.post("/v1/recommend", content=BODY).raise_for_status()
+                found = misses.search(one.get("/metrics").text)
+                count = float(found[1]) if found else count
+                if count >= wanted:
+                    break
+                time.sleep(0.05)
+            return count == wanted
+
+        assert made(2)
+        one.delete("/v1/users/ann").raise_for_status()
+        assert made(4), "once more by each"
+
+
 def test_what_one_worker_saw_the_others_know(bundles: dict[str, Path], redis_server: RedisServer) -> None:
     with two(bundles["vector"], redis=redis_server.url) as server:
         event = {"id": "1", "user": "ann", "item": "A", "event": "purchase"}
