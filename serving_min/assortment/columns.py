@@ -46,6 +46,9 @@ class MoreCodes(ItemCodes):
         self.first, self.ids = first, ids
         self.more = {item: len(first) + number for number, item in enumerate(more)}
 
+    def remembered(self, ids: Sequence[object]) -> list[int] | None:
+        return self.first.remembered(ids)
+
     def find(self, ids: Iterable[str]) -> list[int]:
         wanted = list(ids)
         found = self.first.find(wanted)
