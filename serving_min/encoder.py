@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from serving_min.queries import Queries, offsets_of, padded
 
-PLACES = 1024  # histories × the longest one, encoded at once: what they need stays in the processor's cache
-RUN = 64_000  # looks of one event at another that take as long as a further run, with all that is done for it
+PLACES = 2048  # histories × the longest one, encoded at once: with more, what they need leaves the processor's cache
+RUN = 128_000  # looks of one event at another that take as long as a further run, with all that is done for it
 TRIED, LONGEST = 24, 200  # histories of a trial, and their events
 
 Numbers = NDArray[np.float32]
