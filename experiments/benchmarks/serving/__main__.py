@@ -3,15 +3,15 @@
     python -m experiments.benchmarks.serving [--items 1000000] [--cache FOLDER] [--seconds 8] [--patience 600]
 
 Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
-server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready (the first
-time, files come from the disk), what the closed loop of 32 connections reaches (its capacity), latencies at 70 % of
-that in an open loop, 3 times as many as it can answer, the time after, idle connections; what a request costs and
-where. A shared machine changes its speed, so the capacity and 70 % of it are measured in turn until the core was ours
-five times (see ``pace``), for which ``--patience`` waits: the report has the round of middle capacity among those, and
-what all the others found. Of one bundle also two workers on both cores, where the load generator and Redis are, too,
-and the peer in ``peer``. Everything goes to reports/benchmarks/serving.json, with machine and versions, and with how
-much of the time the machine itself stood still, before and after, and what latency that alone would leave an ideal
-server (see ``stalls``).
+server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready (the
+first time, files come from the disk), what the closed loop of 32 connections reaches (its capacity), latencies at 70
+% of that in an open loop, and at 70 % of the capacity that is wanted, 3 times as many as it can answer, the time
+after, idle connections; what a request costs and where. A shared machine changes its speed, so the capacity and 70 %
+of it are measured in turn until the core was ours five times (see ``pace``), for which ``--patience`` waits: the
+report has the round of middle capacity among those, and what all the others found. Of one bundle also two workers on
+both cores, where the load generator and Redis are, too, and the peer in ``peer``. Everything goes to
+reports/benchmarks/serving.json, with machine and versions, and with how much of the time the machine itself stood
+still, before and after, and what latency that alone would leave an ideal server (see ``stalls``).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from experiments.benchmarks.serving.servers import CLIENT_CORE, SERVER_CORE, Ser
 REPORT = ROOT / "reports" / "benchmarks" / "serving.json"
 PACKAGES = ("faiss-cpu", "httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "starlette", "uvicorn", "uvloop")
 PEER_ITEMS = 1_000_000
+WANTED = {1_000_000: 3_000, 10_000_000: 800}  # requests a second
 IDLE = 10_000
 CLOSED = 32  # connections that ask again as soon as they are answered; the queue takes as many in its time
 ROUNDS, MOST_ROUNDS = 5, 12  # wanted while the core is ours, and in all
@@ -53,28 +54,34 @@ def at_capacity(server: Server, requests: Path, seconds: float, *, stages: bool)
     return found
 
 
-def capacity_of(server: Server, requests: Path, seconds: float, pace: Pace, *, stages: bool) -> dict[str, Any]:
-    """The capacity, and 70 % of it right after."""
+def capacity_of(
+    server: Server, requests: Path, seconds: float, pace: Pace, *, stages: bool, wanted: float | None
+) -> dict[str, Any]:
+    """The capacity, and right after 70 % of it, and of the one that is ``wanted``, if any is."""
 
-    def measure() -> tuple[dict[str, Any], dict[str, Any]]:
+    def measure() -> dict[str, dict[str, Any]]:
         closed = at_capacity(server, requests, seconds, stages=stages)
-        rate = 0.7 * closed["accepted_per_second"]
-        return closed, server.ask(requests, seconds=seconds, rate=rate, connections=USUAL)
+        loads = {"at_70_percent": closed["accepted_per_second"], "at_70_percent_of_wanted": wanted}
+        below = {
+            name: server.ask(requests, seconds=seconds, rate=0.7 * load, connections=USUAL)
+            for name, load in loads.items()
+            if load is not None
+        }
+        return {"capacity": closed, **below}
 
     rounds = pace.rounds(measure, wanted=ROUNDS, most=MOST_ROUNDS)
     ours = pace.ours(rounds)
-    own = sorted(ours or rounds, key=lambda each: each.found[0]["accepted_per_second"])
-    capacity, below = own[len(own) // 2].found
+    own = sorted(ours or rounds, key=lambda each: each.found["capacity"]["accepted_per_second"])
     told = [
         {
             "chore_us": each.chore_us,
             "ours": each in ours,
-            "capacity": each.found[0]["accepted_per_second"],
-            "p99_ms_at_70_percent": each.found[1]["latency_ms"]["p99"],
+            "capacity": each.found["capacity"]["accepted_per_second"],
+            "p99_ms": {name: load["latency_ms"]["p99"] for name, load in each.found.items() if name != "capacity"},
         }
         for each in rounds
     ]
-    return {"capacity": capacity, "at_70_percent": below, "rounds": told}
+    return {**own[len(own) // 2].found, "rounds": told}
 
 
 def overloaded(server: Server, requests: Path, seconds: float, pace: Pace) -> dict[str, Any]:
@@ -96,11 +103,13 @@ def overloaded(server: Server, requests: Path, seconds: float, pace: Pace) -> di
     return {**middle.found, "overload": told}
 
 
-def measured(server: Server, requests: Path, seconds: float, pace: Pace, *, full: bool) -> dict[str, Any]:
+def measured(
+    server: Server, requests: Path, seconds: float, pace: Pace, *, full: bool, wanted: float | None = None
+) -> dict[str, Any]:
     """Warm up, find the capacity, then below, above and below it again."""
     server.ask(requests, seconds=seconds, connections=CLOSED)
     found: dict[str, Any] = {"ready_seconds": server.ready_seconds, "resident_mib": server.resident_mib}
-    found |= capacity_of(server, requests, seconds / 2, pace, stages=full)
+    found |= capacity_of(server, requests, seconds / 2, pace, stages=full, wanted=wanted)
     if full:
         found |= overloaded(server, requests, seconds, pace)
         capacity = found["capacity"]["accepted_per_second"]
@@ -127,7 +136,8 @@ def of_bundle(count: int, cache: Path, seconds: float, pace: Pace) -> dict[str, 
     with running(words) as server:
         first = server.ready_seconds
     with running(words) as server:
-        found = {"first_ready_seconds": first, **measured(server, requests, seconds, pace, full=True)}
+        done = measured(server, requests, seconds, pace, full=True, wanted=WANTED.get(count))
+        found = {"first_ready_seconds": first, **done}
     two = of_two_workers(bundle, requests, seconds, pace) if count == PEER_ITEMS else {}
     inside = stages(bundle, requests)
     spent = found["capacity"]["stage_microseconds"]
