@@ -145,7 +145,11 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
         return self == Rules(depth=self.depth)
 
     @property
+    def varied(self) -> bool:
+        """Whether variety counts beside the scores."""
+        return self.variety is not None and self.variety.mix < 1
+
+    @property
     def reorder(self) -> bool:
         """Whether more than k candidates have to be looked at."""
-        varied = self.variety is not None and self.variety.mix < 1
-        return bool(varied or self.boosts or self.weights != Weights() or self.caps != Caps())
+        return bool(self.varied or self.boosts or self.weights != Weights() or self.caps != Caps())

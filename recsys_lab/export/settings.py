@@ -38,7 +38,7 @@ class ExportSettings:
     def read(cls, settings: Mapping[str, Any]) -> ExportSettings:
         """Raises ConfigError for a setting that does not exist, or cannot work."""
         known = {field.name for field in fields(cls)}
-        unknown = settings.keys() - known - ELSEWHERE
+        unknown = settings.keys() - {*EXPORT}
         if unknown:
             raise ConfigError(f"export: no such setting {sorted(unknown)}; there are {sorted(known)}")
         check_arguments(cls, settings, "export")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_min.assortment.changes import ItemEntry
-from serving_min.item_codes import UNKNOWN, ItemCodes
+from serving_min.item_codes import ItemCodes
 from serving_min.items import ALWAYS, Items, Labels
 from serving_min.texts import Texts
 
@@ -48,13 +48,6 @@ class MoreCodes(ItemCodes):
 
     def remembered(self, ids: Sequence[object]) -> list[int] | None:
         return self.first.remembered(ids)
-
-    def find(self, ids: Iterable[str]) -> list[int]:
-        wanted = list(ids)
-        found = self.first.find(wanted)
-        return [
-            self.more.get(item, UNKNOWN) if code == UNKNOWN else code for item, code in zip(wanted, found, strict=True)
-        ]
 
     def __getitem__(self, item: str) -> int:
         code = self.more.get(item)

@@ -95,7 +95,7 @@ class Reranker:
         ``seed`` (``exploration.seed_of``) decides what is drawn by lot.
         """
         pins, depth = self._pins(asked, k, now), asked.k
-        wide = max(self.wide, len(found) + len(pins))
+        wide = max(self.wide, len(found) + len(pins)) if self.rules.varied else len(self.facts.items)
         while True:  # once more for each time that caps closed what was found
             shown = faded(found, dismissed, self.facts)
             promoted = self._promotion.applied(shown, now).with_pinned([*pins.values()])
@@ -132,7 +132,7 @@ class Reranker:
     def _picker(self, found: Found, order: NDArray[np.int64], history: Codes, k: int) -> Picker:
         """Of the candidates at the places ``order``, best first."""
         variety = self.rules.variety
-        if variety is None or variety.mix == 1:
+        if variety is None or not self.rules.varied:
             return ByScore()
         candidates = found.taken(order)
         shares, codes = candidates.shares(), candidates.codes

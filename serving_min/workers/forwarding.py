@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -69,9 +69,7 @@ class Forwarder:
 
     async def without(self, canary: str) -> None:
         """The bundle of this canary left one worker, which may be no more: let it leave all."""
-        others = self.fleet.others
-        stay = tuple(other for other in others if (other.role, other.bundle) != ("canary", canary))
-        self.fleet = replace(self.fleet, others=stay)  # who comes while others are asked should know
+        self._let_go(lambda bundle: bundle == canary)  # who comes while others are asked should know
         async with self._one_at_a_time:
             doors = [*self.told]
             await self._look_round(doors)
@@ -135,7 +133,11 @@ class Forwarder:
 
     def _without_those_that_left(self, status: bytes) -> None:
         there = {member.bundle for member in msgspec.json.decode(status, type=Status).members}
-        stay = tuple(other for other in self.fleet.others if other.role != "canary" or other.bundle in there)
+        self._let_go(lambda bundle: bundle not in there)
+
+    def _let_go(self, left: Callable[[str], bool]) -> None:
+        """Canaries of the bundles that ``left``."""
+        stay = tuple(other for other in self.fleet.others if other.role != "canary" or not left(other.bundle))
         self.fleet = replace(self.fleet, others=stay)
 
     async def _ask_all(

@@ -4,8 +4,8 @@
 
 Bundles are made once and kept in ``--cache``: generated items around a really trained SASRec, see ``bundles``. The
 server has one core, the load generator (see ``load``) the other. Of each bundle: how long until it is ready (the
-first time, files come from the disk), what the closed loop of 32 connections reaches (its capacity), latencies at 70
-% of that in an open loop, and at 70 % of the capacity that is wanted, 3 times as many as it can answer, the time
+first time, files come from the disk), what the closed loop of 32 connections reaches (its capacity), latencies at
+70 % of that in an open loop, and at 70 % of the capacity that is wanted, 3 times as many as it can answer, the time
 after, idle connections; what a request costs and where. A shared machine changes its speed, so the capacity and 70 %
 of it are measured in turn until the core was ours five times (see ``pace``), for which ``--patience`` waits: the
 report has the round of middle capacity among those, and what all the others found. Of one bundle also two workers on
