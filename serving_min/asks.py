@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from serving_min.bounds import Bounds, Codes
 from serving_min.history import KnownHistory, read_history
-from serving_min.item_codes import UNKNOWN
+from serving_min.item_codes import ItemCodes
 from serving_min.items import Items
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Fallback, Liked, Request
 from serving_min.popularity import Popularity
+from serving_min.remembered import UNKNOWN
 from serving_min.surfaces import GIVEN, POPULAR, SEGMENT, Surface
 
 MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
@@ -82,14 +83,18 @@ def understand(
     now: int,
     keep: bool,
     typical: Sequence[str] = (),
+    usual: list[int] | None = None,
 ) -> Ask:
     """``keep`` is whether the bundle's policy recommends items of the history again. The ``typical`` items, which stand
-    for what a new user likes, are part of the history without having been seen."""
+    for what a new user likes, are part of the history without having been seen. ``usual`` are the codes of the
+    request's own history, where it is of ids alone and somebody has found them all."""
     request = asked.request
     codes = items.codes
 
     def read(stand_ins: Sequence[str]) -> KnownHistory:
-        return read_history(with_likes(request, stand_ins), codes, vocabulary, now, counted=surface.events)
+        whole = with_likes(request, stand_ins)
+        found = usual if whole is request else None
+        return read_history(whole, codes, vocabulary, now, counted=surface.events, usual=found)
 
     history = read(typical)
     seen = read(()).items if typical else history.items
@@ -103,7 +108,7 @@ def understand(
         named = zip(codes.find([*wanted]), wanted.values(), strict=True)
         given = {code: score for code, score in named if code != UNKNOWN}
     among = _among(surface, given, seen, bool(request.items))
-    barred = [codes[excluded] for excluded in request.exclude if excluded in codes]
+    barred = [code for code in codes.find(request.exclude) if code != UNKNOWN]
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
         barred += item.items
         barred += cart.items
@@ -116,10 +121,11 @@ def understand(
     return Ask(asked, surface, now, histories, wanted, given, bounds, look=bounds)
 
 
-def replace_items(history: KnownHistory, ids: Sequence[str], codes: Mapping[str, int]) -> KnownHistory:
+def replace_items(history: KnownHistory, ids: Sequence[str], codes: ItemCodes) -> KnownHistory:
     """The same user, as if the history were these items, of the first kind and just now."""
-    known = [codes[item] for item in ids if item in codes]
-    unknown = [item for item in ids if item not in codes]
+    found = codes.find(ids)
+    known = [code for code in found if code != UNKNOWN]
+    unknown = [item for item, code in zip(ids, found, strict=True) if code == UNKNOWN]
     return KnownHistory(known, None, None, history.now, history.attributes, unknown, [])
 
 

@@ -91,7 +91,8 @@ class Engine:
 
         A retriever that fails, or whose turn comes after the deadline, is silent: the fallback speaks then.
         """
-        asks = [self._understood(one) for one in asked]
+        usual = self.bundle.items.codes.remembered([one.request.history for one in asked])
+        asks = [self._understood(one, codes) for one, codes in zip(asked, usual, strict=True)]
         lap("understand")
         findings = self.retrieval.find(asks)
         lap("retrieve")
@@ -137,14 +138,14 @@ class Engine:
             np.concatenate([block.filled for block in blocks]),
         )
 
-    def _understood(self, asked: Asked) -> Ask:
+    def _understood(self, asked: Asked, usual: list[int] | None) -> Ask:
         self.check(asked)
         items, manifest = self.bundle.items, self.bundle.manifest
         typical = self.typical.likes(asked.request.liked)
         now = int(self.clock()) if asked.request.now is None else asked.request.now
         surface = self.bundle.surfaces[asked.surface]
         keep = not manifest.policy.exclude_seen
-        ask = understand(asked, surface, items, manifest.history, now=now, keep=keep, typical=typical)
+        ask = understand(asked, surface, items, manifest.history, now=now, keep=keep, typical=typical, usual=usual)
         look = self.rerankers[asked.surface].asks(ask.bounds, now)
         if asked.dismissed:
             look = replace(look, k=max(look.k, surface.rules.depth))

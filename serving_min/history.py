@@ -8,10 +8,11 @@ from typing import cast
 import numpy as np
 from msgspec import Struct
 
-from serving_min.item_codes import UNKNOWN, ItemCodes
+from serving_min.item_codes import ItemCodes
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Event, Fallback, Request
 from serving_min.queries import Queries
+from serving_min.remembered import UNKNOWN
 
 
 class KnownHistory(Struct, frozen=True):
@@ -39,20 +40,26 @@ class KnownHistory(Struct, frozen=True):
 
 
 def read_history(
-    request: Request, codes: ItemCodes, vocabulary: Vocabulary, now: int, *, counted: Sequence[str] = ()
+    request: Request,
+    codes: ItemCodes,
+    vocabulary: Vocabulary,
+    now: int,
+    *,
+    counted: Sequence[str] = (),
+    usual: list[int] | None = None,
 ) -> KnownHistory:
     """Leave out, and report, events of unknown items or of unknown kinds.
 
     Where every event has a time they are sorted by it, else they stay in the order given. An event
     without a time happened ``now``, one without a kind is of the first kind. If the model knows any of the kinds that
-    are ``counted``, events that name another one of its kinds are left out, and not reported.
+    are ``counted``, events that name another one of its kinds are left out, and not reported. ``usual`` are the
+    codes of a history of ids alone, where somebody has found them all.
     """
     attributes = [
         values.index(request.user[name]) if request.user.get(name) in values else 0
         for name, values in vocabulary.attributes
     ]
-    usual = codes.remembered(request.history)
-    if usual is not None:  # without an object, or even a look, for each event
+    if usual is not None:
         return KnownHistory(usual, None, None, now, attributes, [], [])
     if {*map(type, request.history)} <= {str}:
         ids = cast("list[str]", request.history)
@@ -67,14 +74,17 @@ def read_history(
     if all(event.time is not None for event in events):
         events.sort(key=lambda event: event.time or 0)
     strange = [event.event for event in events if event.event is not None and event.event not in kinds]
-    known = [event for event in events if event.item in codes and (event.event is None or event.event in kinds)]
+    found = [*zip(events, codes.find([event.item for event in events]), strict=True)]
+    known = [
+        (event, code) for event, code in found if code != UNKNOWN and (event.event is None or event.event in kinds)
+    ]
     return KnownHistory(
-        items=[codes[event.item] for event in known],
-        events=[0 if event.event is None else kinds[event.event] for event in known],
-        times=[now if event.time is None else event.time for event in known],
+        items=[code for _, code in known],
+        events=[0 if event.event is None else kinds[event.event] for event, _ in known],
+        times=[now if event.time is None else event.time for event, _ in known],
         now=now,
         attributes=attributes,
-        unknown_items=_distinct([event.item for event in events if event.item not in codes]),
+        unknown_items=_distinct([event.item for event, code in found if code == UNKNOWN]),
         unknown_events=_distinct(strange),
     )
 

@@ -8,15 +8,16 @@ slot is empty. The ids themselves stay in ``items.arrow``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_min.remembered import UNKNOWN, Remembered
 from serving_min.texts import Texts
 
-UNKNOWN = -1
-REMEMBERED = 500_000  # ids asked for before, which are found at once; some 70 MB
+FEW = 8  # ids that are found one by one as soon as together
 
 
 class ItemCodes(Mapping[str, int]):
@@ -25,28 +26,32 @@ class ItemCodes(Mapping[str, int]):
     def __init__(self, ids: Texts, slots: NDArray[np.int32]) -> None:
         self.ids = ids
         self.slots = slots.data
-        self._known: dict[str, int] = {}
+        self.known = Remembered(len(ids))
 
-    def remembered(self, ids: Sequence[object]) -> list[int] | None:
-        """The code of each id, if all of them were asked for before."""
-        try:
-            return [*map(self._known.__getitem__, ids)]  # type: ignore[arg-type]  # what is no id is not among them
-        except KeyError:
-            return None
+    def remembered(self, lists: Sequence[Sequence[object]]) -> list[list[int] | None]:
+        """The codes of each list's ids, if all of them were asked for before."""
+        found = self.known.codes([*chain.from_iterable(lists)])
+        codes, strange = found.tolist(), found.min(initial=0) == UNKNOWN
+        told, start = [], 0
+        for ids in lists:
+            own = codes[start : start + len(ids)]
+            told.append(None if strange and UNKNOWN in own else own)
+            start += len(ids)
+        return told
 
     def find(self, ids: Sequence[str]) -> list[int]:
         """The code of each id, -1 where there is no such item."""
-        codes = self.remembered(ids)  # no step of the interpreter for each of the usual ones
-        return [self.get(item, UNKNOWN) for item in ids] if codes is None else codes
+        codes: list[int] = self.known.codes(ids).tolist() if len(ids) > FEW else [UNKNOWN] * len(ids)
+        return [self._find(item) if code == UNKNOWN else code for item, code in zip(ids, codes, strict=True)]
 
     def __getitem__(self, item: str) -> int:
-        code = self._known.get(item, UNKNOWN)
-        if code == UNKNOWN and (code := self._find(item)) == UNKNOWN:
+        code = self._find(item)
+        if code == UNKNOWN:
             raise KeyError(item)
         return code
 
     def __contains__(self, item: object) -> bool:
-        return isinstance(item, str) and (item in self._known or self._find(item) != UNKNOWN)
+        return isinstance(item, str) and self._find(item) != UNKNOWN
 
     def __iter__(self) -> Iterator[str]:
         return (self.ids.at(code) for code in range(len(self.ids)))
@@ -60,9 +65,7 @@ class ItemCodes(Mapping[str, int]):
         place = crc32(text) % len(slots)
         while (code := slots[place]) >= 0:
             if same(code, text):
-                if len(self._known) >= REMEMBERED:
-                    self._known.clear()
-                self._known[item] = code
+                self.known.keep(item, code)
                 return code
             place = (place + 1) % len(slots)
         return UNKNOWN

@@ -12,6 +12,7 @@ from serving_min.engine import Served
 from serving_min.events import Batch, Receipt, Reported
 from serving_min.messages import Request
 from serving_min.pseudonyms import pseudonym
+from serving_min.remembered import UNKNOWN
 from serving_min.sinks.eventlog import EventLog
 from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Shown
 from serving_min.state.memory import Expiring, MemoryStore
@@ -84,7 +85,9 @@ class Visitors:
         """The request, with what the server saw of its user."""
         touches = [] if request.user_id is None else await self.touches(request.user_id)
         keep = bundle.surfaces[surface].seen == "only" or bool(request.items) or request.exclude_seen is False
-        kinds, known = bundle.manifest.history.events, bundle.items.codes
+        kinds, items = bundle.manifest.history.events, [touch.item for touch in touches]
+        found = zip(items, bundle.items.codes.find(items), strict=True)
+        known = {item for item, code in found if code != UNKNOWN}
         now = int(self.clock()) if request.now is None else request.now
         return remember(request, touches, kinds=kinds, known=known, now=now, keep=keep)
 

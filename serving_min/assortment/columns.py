@@ -43,18 +43,12 @@ class MoreCodes(ItemCodes):
     """``first`` with ``more`` ids, whose codes follow."""
 
     def __init__(self, first: ItemCodes, ids: Texts, more: Sequence[str]) -> None:
-        self.first, self.ids = first, ids
+        self.first, self.ids, self.known = first, ids, first.known
         self.more = {item: len(first) + number for number, item in enumerate(more)}
 
-    def remembered(self, ids: Sequence[object]) -> list[int] | None:
-        return self.first.remembered(ids)
-
-    def __getitem__(self, item: str) -> int:
-        code = self.more.get(item)
-        return self.first[item] if code is None else code
-
-    def __contains__(self, item: object) -> bool:
-        return item in self.more or item in self.first
+    def _find(self, item: str) -> int:
+        code = self.more.get(item)  # not among those known: other tables have other ones
+        return self.first._find(item) if code is None else code
 
     def __iter__(self) -> Iterator[str]:
         yield from self.first

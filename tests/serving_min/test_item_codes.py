@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_min import item_codes
 from serving_min.item_codes import ItemCodes, check_slots, make_slots
+from serving_min.messages import Event
 from serving_min.texts import Texts, one_piece
 
 ids = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), unique=True, max_size=40)
@@ -44,14 +44,14 @@ def test_ids_that_fall_on_one_slot_stand_one_after_the_other() -> None:
     assert lookup(three).find(three) == [0, 1, 2]
 
 
-def test_memory_of_what_was_asked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_codes, "REMEMBERED", 3)
-    codes = lookup([*"abcdef"])
-    assert [codes[item] for item in "abcdefabc"] == [0, 1, 2, 3, 4, 5, 0, 1, 2]
-    assert len(codes._known) <= 3
+def test_histories_are_known_at_once_after_each_of_their_ids_was_asked_for() -> None:
+    codes = lookup([*"abcdefghij"])
+    assert codes.remembered([["a"], []]) == [None, []]
+    assert codes.find([*"abcde", *"xfghij"]) == [0, 1, 2, 3, 4, -1, 5, 6, 7, 8, 9]
+    assert codes.remembered([[*"jab"], ["a", "x"], [], ["c"]]) == [[9, 0, 1], None, [], [2]]
+    assert codes.remembered([["a"], [Event("a")], ["b"]]) == [[0], None, [1]]  # what is no id
     with pytest.raises(KeyError):
-        codes["g"]
-    assert "g" not in codes._known
+        codes["x"]
 
 
 @pytest.mark.parametrize(
