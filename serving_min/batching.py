@@ -12,18 +12,32 @@ The queue is bounded in length and in time, since a request that waits too long 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
 
 from serving_min.errors import BusyError
 
+LOG = logging.getLogger(__name__)
 LOOKS = 2  # at the network between batches: the first is over before the last batch's answers are sent
 RECENT = 0.2  # the share of the latest batch in what the pace is said to be
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+def told(future: asyncio.Future[Result], outcome: Result | Exception) -> None:
+    """What came of something, or went wrong, becomes of a ``future`` if anybody still waits for it."""
+    if future.done():  # the client has gone
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 class Batcher(Generic[Job, Result]):
@@ -48,7 +62,7 @@ class Batcher(Generic[Job, Result]):
         self.few, self.longest, self.patience, self.timer = few, longest, patience, timer
         self._pace = self._between = 0.0  # seconds for a job, lately: to answer it, and what the loop did before that
         self._called = 0.0  # when the next batch was
-        self._queue: deque[tuple[Job, asyncio.Future[Result]]] = deque()
+        self._queue: deque[tuple[Job, Callable[[Result | Exception], None]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
         self._started = self._due = False
         self._refuses = False
@@ -85,13 +99,19 @@ class Batcher(Generic[Job, Result]):
 
     async def submit(self, job: Job) -> Result:
         """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.put(job, partial(told, future))
+        return await future
+
+    def put(self, job: Job, done: Callable[[Result | Exception], None]) -> None:
+        """``done`` is called with what ``submit`` would return or raise, in the context that is now: nobody has to wait
+        in a task of their own, which costs as much as to read a request. Raises BusyError when the queue is full."""
         if self.full():
             raise BusyError(f"{self.waits} requests are waiting already; try again in a second")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((job, future))
+        context = copy_context()
+        self._queue.append((job, lambda outcome: context.run(done, outcome)))
         self._idle.clear()
         self._go_on()
-        return await future
 
     def _go_on(self) -> None:
         """Make a batch of what has queued once the loop has looked at the network."""
@@ -118,14 +138,14 @@ class Batcher(Generic[Job, Result]):
             running = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, jobs)
             running.add_done_callback(lambda done: self._deliver(batch, done.result()))
 
-    def _deliver(self, batch: list[tuple[Job, asyncio.Future[Result]]], outcomes: list[Result | Exception]) -> None:
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if future.done():  # the client has gone
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+    def _deliver(
+        self, batch: list[tuple[Job, Callable[[Result | Exception], None]]], outcomes: list[Result | Exception]
+    ) -> None:
+        for (_, done), outcome in zip(batch, outcomes, strict=True):
+            try:
+                done(outcome)
+            except Exception:  # it must not keep others from being told
+                LOG.exception("nobody took an answer")
         self._due = False
         if self._queue:
             self._go_on()

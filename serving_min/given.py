@@ -68,11 +68,15 @@ class Fingerprints:
         self._numbers: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
         self._next = count()
 
-    def of(self, engine: Engine, asked: Asked) -> bytes | None:
-        """None for what is never the same twice, as on surfaces that draw lots."""
+    def tell(self, engine: Engine, asked: Asked) -> bool:
+        """Whether the same may be asked twice: never on surfaces that draw lots."""
         if engine.bundle.surfaces[asked.surface].rules.exploration is not None:
-            return None
-        if len(asked.request.history) > self.longest:
+            return False
+        return len(asked.request.history) <= self.longest
+
+    def of(self, engine: Engine, asked: Asked) -> bytes | None:
+        """None for what they do not ``tell``."""
+        if not self.tell(engine, asked):
             return None
         number = self._numbers.get(engine)
         if number is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from serving_min.connection import JSON, Connection
+from serving_min.given import Given
 from serving_min.heads import Head, head_of
 from serving_min.messages import Problem, Request
 from serving_min.shop import Shop
@@ -108,18 +110,13 @@ class Quick(Connection):
         }
         self.cycle = turn = Turn(head.surface, scope, data[len(head.text) :], keep_alive=not self._ending)
         refusal = None if gate is None else gate.refusal(scope)
-        if refusal is None and (unseen or not self._full(head, data)):
-            self.shop.coming += 1
-            if self.shop.lately is not None:
-                self.shop.lately.take(turn.surface, turn.body)
-            turn.task = self.loop.create_task(self._answer(turn))
-            self.tasks.add(turn.task)  # those that uvicorn waits for when it is told to stop
-            return
         before = asking.set(scope)
-        if refusal is None:
-            self._send(turn, 503, REFUSED, REFUSAL)
-        else:
+        if refusal is not None:
             self._say(turn, refusal)
+        elif unseen or not self._full(head, data):
+            self._begin(turn)
+        else:
+            self._send(turn, 503, REFUSED, REFUSAL)
         asking.reset(before)
 
     def _full(self, head: Head, data: bytes) -> bool:
@@ -138,27 +135,42 @@ class Quick(Connection):
         else:
             self._ending = True
 
-    async def _answer(self, turn: Turn) -> None:
-        self.shop.coming -= 1
-        asking.set(turn.scope)
+    def _begin(self, turn: Turn) -> None:
+        if self.shop.lately is not None:
+            self.shop.lately.take(turn.surface, turn.body)
         try:
             request = decode(turn.body)
             if request.request_id is None:
                 request = replace(request, request_id=turn.scope[REQUEST_ID])
             else:
                 turn.scope[REQUEST_ID] = request.request_id
-            given = await self.shop.answer(turn.surface, request)
-            body = given.body(request.request_id or "")
+            if self.shop.begin(turn.surface, request, partial(self._end, turn)):
+                return
         except Exception as error:
-            refusal = problem_of(error)
-            if refusal is None:
-                self.logger.error("Exception in the quick lane\n", exc_info=error)
-                refusal = internal_error()
-            self._say(turn, refusal)
-        else:
-            self._send(turn, 200, JSON, body)
+            self._end(turn, error)
+            return
+        self.shop.coming += 1
+        turn.task = self.loop.create_task(self._wait(turn, request))
+        self.tasks.add(turn.task)  # those that uvicorn waits for when it is told to stop
+
+    async def _wait(self, turn: Turn, request: Request) -> None:
+        self.shop.coming -= 1
+        try:
+            self._end(turn, await self.shop.answer(turn.surface, request))
+        except Exception as error:
+            self._end(turn, error)
         finally:
             self.tasks.discard(turn.task)
+
+    def _end(self, turn: Turn, outcome: Given | Exception) -> None:
+        if not isinstance(outcome, Exception):
+            self._send(turn, 200, JSON, outcome.body(turn.scope[REQUEST_ID]))
+            return
+        refusal = problem_of(outcome)
+        if refusal is None:
+            self.logger.error("Exception in the quick lane\n", exc_info=outcome)
+            refusal = internal_error()
+        self._say(turn, refusal)
 
     def _refused(self, status: int) -> None:
         self.shop.observation.refused(status)

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from serving_min.asks import Asked
 from serving_min.assortment.keeper import Keeper
-from serving_min.cache import Cache
+from serving_min.cache import Cache, Outcome
 from serving_min.engine import Engine
 from serving_min.erasure import Erasure
 from serving_min.events import Batch, Receipt
-from serving_min.fleet.deployment import Deployment
+from serving_min.fleet.deployment import Answered, Deployment
 from serving_min.fleet.fleet import Fleet
 from serving_min.given import Fingerprints, Given, weigh
 from serving_min.guard import Gate
@@ -76,8 +76,7 @@ class Shop:
 
     async def answer(self, surface: str, request: Request) -> Given:
         """Its ``body`` is the JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
-        began = self.timer()
-        asked = Asked(request, surface, began + self.settings.deadline, depth=self.visitors.log.candidates)
+        began, asked = self._asked(surface, request)
         with self.fleet.chosen(request, surface) as chosen, self.fleet.able(chosen, asked) as deployment:
             if request.user_id is not None:
                 remembered = await self.visitors.remember(request, deployment.engine.bundle, surface)
@@ -87,9 +86,35 @@ class Shop:
                 given, outcome = await self._made(deployment, asked), None
             else:
                 given, outcome = await self.cache.get(key, lambda: self._made(deployment, asked))
-        self.visitors.was_answered(given.line, request)
-        self.observation.given(given, asked.request, outcome, self.timer() - began)
+        self._note(given, request, asked, outcome, began)
         return given
+
+    def begin(self, surface: str, request: Request, done: Callable[[Given | Exception], None]) -> bool:
+        """Whether nothing but the queue is to be waited for. Then ``done`` is called with what ``answer`` would return
+        or raise, and no task is needed. Raises what it raises at once."""
+        live, (began, asked) = self.fleet.live, self._asked(surface, request)
+        if request.user_id is not None or not self.fleet.alone or surface not in live.engine.bundle.surfaces:
+            return False
+        if self.fingerprints.tell(live.engine, asked):
+            return False
+        live.engine.check(asked)
+
+        def finish(answered: Answered | Exception) -> None:
+            live.release()
+            if isinstance(answered, Exception):
+                done(answered)
+                return
+            try:
+                given = self._given(answered)
+                self._note(given, request, asked, None, began)
+            except Exception as error:
+                done(error)
+            else:
+                done(given)
+
+        live.begin(asked, finish)
+        live.hold()
+        return True
 
     async def report(self, batch: Batch, rejected: int = 0, error: str = "") -> Receipt:
         """Take in what visitors did; the rest of what was sent was ``rejected``."""
@@ -98,8 +123,20 @@ class Shop:
         self.observation.reported(receipt)
         return receipt
 
+    def _asked(self, surface: str, request: Request) -> tuple[float, Asked]:
+        """When, by the timer, and what."""
+        began = self.timer()
+        return began, Asked(request, surface, began + self.settings.deadline, depth=self.visitors.log.candidates)
+
     async def _made(self, deployment: Deployment, asked: Asked) -> Given:
-        answered = await self.fleet.answer(deployment, asked)
+        return self._given(await self.fleet.answer(deployment, asked))
+
+    def _given(self, answered: Answered) -> Given:
         self.observation.made(answered)
         line = self.visitors.line(answered.served, answered.engine.bundle.items.ids)
         return Given(answered.served.answer, line, answered.body, answered.batch)
+
+    def _note(self, given: Given, request: Request, asked: Asked, outcome: Outcome | None, began: float) -> None:
+        """The answer to a ``request``, of which more was ``asked`` if its user was known."""
+        self.visitors.was_answered(given.line, request)
+        self.observation.given(given, asked.request, outcome, self.timer() - began)

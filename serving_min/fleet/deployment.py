@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Self
 
 import msgspec
 from msgspec import Struct
 
 from serving_min.asks import Asked
-from serving_min.batching import Batcher
+from serving_min.batching import Batcher, told
 from serving_min.engine import Engine, Served
 from serving_min.errors import ServingError
 from serving_min.fleet.health import Health
@@ -101,17 +102,21 @@ class Deployment:
 
     async def answer(self, asked: Asked) -> Answered:
         """Raises what ``Engine.check`` does, and BusyError; neither counts as an answer."""
+        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        self.begin(asked, partial(told, future))
+        return await future
+
+    def begin(self, asked: Asked, done: Callable[[Answered | Exception], None]) -> None:
+        """``done`` is called with what ``answer`` would return or raise. Raises BusyError at once."""
         began = self.timer()
-        try:
-            answered = await self._queue.submit(asked)
-        except ServingError:
-            raise
-        except Exception:
-            self.record(failed=True, seconds=self.timer() - began)
-            raise
-        broken = answered.served.answer.fallback in BROKEN
-        self.record(failed=broken, seconds=self.timer() - began)
-        return answered
+
+        def counted(outcome: Answered | Exception) -> None:
+            if not isinstance(outcome, ServingError):
+                failed = isinstance(outcome, Exception) or outcome.served.answer.fallback in BROKEN
+                self.record(failed=failed, seconds=self.timer() - began)
+            done(outcome)
+
+        self._queue.put(asked, counted)
 
     def record(self, *, failed: bool, seconds: float) -> None:
         """Count an answer, or what should have been one."""

@@ -76,6 +76,11 @@ class Fleet:
         """The live one."""
         return self.live.engine
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is but the live one."""
+        return not self._others
+
     def busy(self, coming: int) -> bool:
         """Whether the live one refuses a request, if so many others come before it."""
         return self.live.busy(coming)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from threading import Event, get_ident
 
 import pytest
@@ -250,3 +251,33 @@ def test_more_than_a_batch_waits_only_if_it_is_not_for_long() -> None:
         return [batcher.waits]
 
     assert asyncio.run(run()) == [3]
+
+
+def test_who_does_not_wait_in_a_task_is_told_in_the_context_in_which_it_asked(caplog: pytest.LogCaptureFixture) -> None:
+    who: ContextVar[str] = ContextVar("who", default="nobody")
+    told: list[tuple[str, float | Exception]] = []
+
+    def invert(jobs: list[int]) -> list[float]:
+        return [1 / job for job in jobs]
+
+    def note(outcome: float | Exception) -> None:
+        told.append((who.get(), outcome))
+        if outcome == 1:
+            raise RuntimeError("whoever asked cannot take it")
+
+    async def run() -> None:
+        batcher = Batcher(invert)
+        batcher.start()
+        for name, job in (("first", 1), ("second", 0), ("third", 4)):
+            before = who.set(name)
+            batcher.put(job, note)
+            who.reset(before)
+        assert await batcher.submit(2) == 0.5
+        await batcher.stop()
+
+    asyncio.run(run())
+    (first, second, third) = told
+    assert (first, third) == (("first", 1), ("third", 0.25))
+    assert second[0] == "second"
+    assert isinstance(second[1], ZeroDivisionError)
+    assert "RuntimeError: whoever asked cannot take it" in caplog.text

@@ -36,6 +36,7 @@ from tests.serving_min.nobody import Loop, Nobody
 from tests.serving_min.test_logs import Lines
 
 BODY = b'{"history": ["A"], "request_id": "mine"}'
+LONG = b'{"history": ["A", "B", "C", "A", "B", "A"], "request_id": "mine"}'  # nobody else's: no task is needed
 
 
 @contextmanager
@@ -101,7 +102,12 @@ def request(body: bytes = BODY, *headers: bytes) -> bytes:
 def test_the_answer_is_the_route_s_to_the_byte(shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shop.visitors, "clock", lambda: NOW)
     client = TestClient(create_app(Shop(shop.engine)))
-    bodies = (BODY, b"{}", b'{"history": ["A", {"item": "B", "event": "view"}, "?"], "k": 3, "exclude_seen": false}')
+    bodies = (
+        BODY,
+        LONG,
+        b"{}",
+        b'{"history": ["A", {"item": "B", "event": "view"}, "?"], "k": 3, "exclude_seen": false}',
+    )
     for body in bodies:
         with client:
             expected = client.post("/v1/recommend", content=body, headers={"x-request-id": "mine"})
@@ -438,15 +444,27 @@ def test_the_access_log_names_request_and_key_of_what_is_refused(
     assert asking.get() is None, "what is logged later is about something else"
 
 
+@pytest.mark.parametrize("body", [BODY, LONG])
+@pytest.mark.parametrize("where", ["before the queue", "in the batch", "after it"])
 def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
-    shop: Shop, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    port: int,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    body: bytes,
+    where: str,
 ) -> None:
-    async def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(shop, "answer", broken)
+    owner, name = {
+        "before the queue": (shop.fingerprints, "tell"),
+        "in the batch": (shop.engine, "answer"),
+        "after it": (shop.observation, "given"),
+    }[where]
+    monkeypatch.setattr(owner, name, broken)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("POST", "/v1/recommend", BODY)
+    connection.request("POST", "/v1/recommend", body)
     response = connection.getresponse()
     assert (response.status, json.loads(response.read())) == (
         500,
@@ -454,15 +472,17 @@ def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
     )
     assert "ZeroDivisionError: a bug" in caplog.text
     monkeypatch.undo()
+    assert shop.fleet.live.waits == 0
     connection.request("POST", "/v1/recommend", BODY)
     assert connection.getresponse().status == 200
     connection.close()
 
 
-def test_who_leaves_before_the_answer_harms_nobody(port: int, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("body", [BODY, LONG])
+def test_who_leaves_before_the_answer_harms_nobody(port: int, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(11):  # twelve may wait, however slow the machine is
         with socket.create_connection(("127.0.0.1", port), 10) as connection:
-            connection.sendall(request())
+            connection.sendall(request(body))
     assert ask(port)[0] == 200
     assert not caplog.records
 
