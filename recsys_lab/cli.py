@@ -139,6 +139,21 @@ def compare(
 
 
 @app.command()
+def sweep(
+    overrides: Overrides = None,
+    conf_dir: ConfDir = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train again what finished runs already answer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of several values: recsys-lab sweep model=ease,als seed=1,2,3."""
+    from recsys_lab.report.sweep import render, to_dict
+    from recsys_lab.sweep import sweep as run_all
+
+    swept = run_all(overrides or [], conf_dir=conf_dir, fresh=fresh)
+    return say_json(to_dict(swept)) if as_json else render(swept, console())
+
+
+@app.command()
 def tune(overrides: Overrides = None, conf_dir: ConfDir = None, as_json: Json = False) -> None:
     """Search a model's settings on the validation part: recsys-lab tune model=als tune.trials=50."""
     from recsys_lab import pipeline

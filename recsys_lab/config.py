@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,38 @@ def compose(overrides: Sequence[str] = (), *, conf_dir: Path | None = None) -> C
     return Config({**settings, "model": model}, tuple(overrides), conf_dir, choices)
 
 
+def combinations(overrides: Sequence[str]) -> list[tuple[dict[str, str], list[str]]]:
+    """Each combination of the values that overrides list, ``model=ease,als seed=1,2`` being four: its values by
+    setting, and its overrides. Those of the last setting vary quickest.
+
+    Raises ConfigError where nothing has several values, or something has that are not listed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser, swept = OverridesParser.create(), dict[str, list[str]]()
+    for override in overrides:
+        try:
+            parsed = parser.parse_override(override)
+        except HydraException:
+            continue  # ``compose`` says what is wrong
+        try:
+            if parsed.is_sweep_override():
+                swept[override] = list(dict.fromkeys(map(str, parsed.sweep_string_iterator())))
+        except HydraException as error:
+            ways = "a,b,c or range(1,4); `recsys-lab tune` searches intervals"
+            raise ConfigError(f"{override}: its values are not listed; write {ways}") from error
+    if not swept:
+        raise ConfigError("no setting has several values; write seed=1,2,3 or model=ease,als")
+    found = []
+    for values in product(*swept.values()):
+        chosen = dict(zip(swept, values, strict=True))
+        keys = {override: override.partition("=")[0] for override in chosen}
+        written = [f"{keys[each]}={chosen[each]}" if each in chosen else each for each in overrides]
+        found.append(({key.lstrip("+"): chosen[override] for override, key in keys.items()}, written))
+    return found
+
+
 def _check_written(overrides: Sequence[str], conf_dir: Path | None) -> None:
     """Raises ConfigError for what is no single NAME=VALUE, and for a group that is given no name of a file."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -199,7 +232,10 @@ def _check_written(overrides: Sequence[str], conf_dir: Path | None) -> None:
         if not group:
             raise ConfigError(f"{override}: cannot be read; write NAME=VALUE")
         if parsed.is_sweep_override():
-            raise ConfigError(f"{override}: is several values; write [{text}] for a list, or {quoted} for one text")
+            raise ConfigError(
+                f"{override}: is several values; write [{text}] for a list, or {quoted} for one text; "
+                "`recsys-lab sweep` tries each"
+            )
         choices = [*_choices(group, conf_dir), *(("true", "false") if group == "tune" else ())]
         fits = value in choices if group == "tune" else isinstance(value, str if group == "model" else str | list)
         if choices and not (fits or isinstance(value, dict) or parsed.is_delete()):

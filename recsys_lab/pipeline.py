@@ -106,7 +106,7 @@ def train(
 
     ``audited`` is what ``check`` said of this split, if it was asked already.
     """
-    longest = max(_cutoffs(config))
+    longest = max(cutoffs(config))
     check_tracker(config["tracker"])
     dataset, split = _question(config, dataset, split)
     audited = check(dataset, split) if audited is None else audited
@@ -176,7 +176,7 @@ def compare(
     With ``tune.enabled`` every model's settings are searched first, with the same budget; a finished
     study is not searched again. Raises ModelError when all models refuse.
     """
-    check_primary(config["metrics"]["primary"], _cutoffs(config))
+    check_primary(config["metrics"]["primary"], cutoffs(config))
     models = _list(config["models"], "models")
     # all of them now; an experiment's params may speak of models that are left out today
     configs = {name: config.for_model(name) for name in [*models, *config["params"]]}
@@ -245,7 +245,7 @@ def evaluate_run(run: Run, asked: Config | None = None) -> Evaluation:
     config = as_trained(run, asked)
     _, split = _same_question(config, run.fingerprints)
     model: Recommender = Recommender.load(run.folder / "model", allowed=run.config["allowed_targets"])
-    lists = rank(model, split.test, max(_cutoffs(config)), split.exclude_seen, config.build("rerank"))
+    lists = rank(model, split.test, max(cutoffs(config)), split.exclude_seen, config.build("rerank"))
     return _evaluate(config, lists, split.test)
 
 
@@ -262,7 +262,7 @@ def evaluate_bundle(config: Config, folder: Path) -> Evaluation:
     fingerprints = bundle.manifest.fingerprints
     _, split = _same_question(config, {"data": fingerprints.data, "split": fingerprints.split})
     reranking: Reranking = config.build("rerank")
-    recommend, k = Engine(bundle).rank, max(_cutoffs(config))
+    recommend, k = Engine(bundle).rank, max(cutoffs(config))
     lists = reranking.apply(recommend, Facts.of(bundle), split.test.queries, k, exclude_seen=split.exclude_seen)
     return _evaluate(config, lists, split.test)
 
@@ -352,18 +352,19 @@ def _evaluate(config: Config, lists: TopK, fold: Fold) -> Evaluation:
     return evaluate(
         lists,
         fold,
-        cutoffs=_cutoffs(config),
+        cutoffs=cutoffs(config),
         bootstrap=metrics["bootstrap"],
         seed=config["seed"],
         content=content_vectors(fold.catalogue),
     )
 
 
-def _cutoffs(config: Config) -> list[int]:
-    cutoffs = _list(config["metrics"]["cutoffs"], "metrics.cutoffs")
-    if not cutoffs or not all(isinstance(k, int) and k > 0 for k in cutoffs):
-        raise ConfigError(f"metrics.cutoffs: {cutoffs} are no lengths of lists; write [5,10,20]")
-    return cutoffs
+def cutoffs(config: Config) -> list[int]:
+    """The lengths of lists that are measured."""
+    found = _list(config["metrics"]["cutoffs"], "metrics.cutoffs")
+    if not found or not all(isinstance(k, int) and k > 0 for k in found):
+        raise ConfigError(f"metrics.cutoffs: {found} are no lengths of lists; write [5,10,20]")
+    return found
 
 
 def _list(value: Any, argument: str) -> list[Any]:
