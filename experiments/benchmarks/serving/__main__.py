@@ -7,9 +7,9 @@ server has one core, the load generator (see ``load``) the other. Of each bundle
 first time, files come from the disk), what the closed loop of 32 connections reaches (its capacity), latencies at
 70 % of that in an open loop, and at 70 % of the capacity that is wanted, 3 times as many as it can answer, the time
 after, idle connections; what a request costs and where. A shared machine changes its speed, so the capacity and 70 %
-of it are measured in turn until the core was ours five times (see ``pace``), for which ``--patience`` waits: the
-report has the round of middle capacity among those, and what all the others found. Of one bundle also two workers on
-both cores, where the load generator and Redis are, too, and the peer in ``peer``. Everything goes to
+of it are measured in turn until the core was ours five times (see ``pace``), for which ``--patience`` waits: of
+capacity and latencies the report has the middle of those, and what all rounds found. Of one bundle also two workers
+on both cores, where the load generator and Redis are, too, and the peer in ``peer``. Everything goes to
 reports/benchmarks/serving.json, with machine and versions, and with how much of the time the machine itself stood
 still, before and after, and what latency that alone would leave an ideal server (see ``stalls``).
 """
@@ -71,7 +71,7 @@ def capacity_of(
 
     rounds = pace.rounds(measure, wanted=ROUNDS, most=MOST_ROUNDS)
     ours = pace.ours(rounds)
-    own = sorted(ours or rounds, key=lambda each: each.found["capacity"]["accepted_per_second"])
+    own = [each.found for each in ours or rounds]
     told = [
         {
             "chore_us": each.chore_us,
@@ -81,7 +81,16 @@ def capacity_of(
         }
         for each in rounds
     ]
-    return {**own[len(own) // 2].found, "rounds": told}
+    return {**{name: middle([each[name] for each in own], name) for name in own[0]}, "rounds": told}
+
+
+def middle(found: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The one of middle capacity, or, under a load that is given, of middle p99."""
+
+    def worth(each: dict[str, Any]) -> float:
+        return each["accepted_per_second"] if name == "capacity" else each["latency_ms"]["p99"]
+
+    return sorted(found, key=worth)[len(found) // 2]
 
 
 def overloaded(server: Server, requests: Path, seconds: float, pace: Pace) -> dict[str, Any]:
@@ -97,10 +106,10 @@ def overloaded(server: Server, requests: Path, seconds: float, pace: Pace) -> di
     rounds = pace.rounds(measure, wanted=1, most=ROUNDS)
     ours = pace.ours(rounds)
     own = sorted(ours or rounds, key=lambda each: each.found["at_3_times_capacity"]["latency_ms"]["p99"])
-    middle = own[len(own) // 2]
-    told = {"chore_us": middle.chore_us, "ours": bool(ours)}
+    chosen = own[len(own) // 2]
+    told = {"chore_us": chosen.chore_us, "ours": bool(ours)}
     told["rounds_p99_ms"] = [each.found["at_3_times_capacity"]["latency_ms"]["p99"] for each in rounds]
-    return {**middle.found, "overload": told}
+    return {**chosen.found, "overload": told}
 
 
 def measured(
