@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from serving_min.guard import Gate
 from serving_min.routes.supervised import BACK, KEPT, Back
 from serving_min.wire import PROBLEMS, json_response, problem, read_body
 
+LOG = logging.getLogger(__name__)
 PATIENCE = 600  # seconds: a large bundle takes a while to be verified
 PASSED_ON = ("content-type", "x-request-id")
 FLEET, RELOAD = "/admin/fleet", "/admin/reload"
@@ -114,16 +116,25 @@ class Forwarder:
     async def _tell(self, doors: Sequence[Path]) -> None:
         """Which bundles are beside the live one. Look round before: they know no better than to load a canary anew."""
         for door in doors:
-            with suppress(OSError):
-                await asyncio.to_thread(_ask, door, "PUT", FLEET, {}, msgspec.json.encode(self.fleet))
+            await self._again(door, FLEET, self.fleet)
 
     async def _go_back(self, replies: Sequence[Reply]) -> None:
         """Those who replied that they have a new bundle get the one that was live."""
         for door, reply in zip(self.doors, replies, strict=False):
-            if _bundle(reply) != self.bundle:  # else what was in this folder is no more
-                with suppress(OSError):
-                    body = msgspec.json.encode(Back(str(self.bundle)))
-                    await asyncio.to_thread(_ask, door, "PUT", BACK, {}, body)
+            if _bundle(reply) != self.bundle:
+                await self._again(door, BACK, Back(str(self.bundle)))
+            else:
+                LOG.warning("a worker serves what is now in %s, which another one refused", self.bundle)
+
+    async def _again(self, door: Path, path: str, what: Back | FleetSettings) -> None:
+        """Tell a worker what was before; where it stays with what came since, somebody should know."""
+        try:
+            reply = await asyncio.to_thread(_ask, door, "PUT", path, {}, msgspec.json.encode(what))
+            refusal = "" if reply.status < 400 else reply.body.decode()
+        except OSError as error:
+            refusal = str(error)
+        if refusal:
+            LOG.warning("a worker may serve other bundles than the rest, it does not go back: %s", refusal)
 
     def _remember(self, method: str, path: str, body: bytes, reply: Reply) -> None:
         if (method, path) == ("PUT", FLEET):

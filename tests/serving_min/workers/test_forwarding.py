@@ -156,7 +156,27 @@ def test_a_reload_that_one_worker_refuses_those_before_it_take_back(
     asyncio.run(scenario())
 
 
-def test_what_was_in_a_folder_that_is_loaded_again_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+def test_who_does_not_take_back_is_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, gone: bool
+) -> None:
+    def ask(door: Path, _: str, path: str, __: dict[str, str], ___: bytes) -> Reply:
+        if path == BACK and gone:
+            raise ConnectionError("it is no more")
+        if path == BACK or door == TWO:
+            return Reply(409, b"a file is damaged")
+        return Reply(200, msgspec.json.encode({"bundle": str(NEW)}))
+
+    monkeypatch.setattr(forwarding, "_ask", ask)
+    asyncio.run(Forwarder([ONE, TWO], OLD, FleetSettings()).forward("POST", RELOAD, {}, b""))
+    (said,) = caplog.messages
+    assert said.startswith("a worker may serve other bundles than the rest")
+    assert said.endswith("it is no more" if gone else "a file is damaged")
+
+
+def test_what_was_in_a_folder_that_is_loaded_again_is_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[Path] = []
 
     def ask(door: Path, *_: object) -> Reply:
@@ -166,6 +186,7 @@ def test_what_was_in_a_folder_that_is_loaded_again_is_no_more(monkeypatch: pytes
     monkeypatch.setattr(forwarding, "_ask", ask)
     asyncio.run(Forwarder([ONE, TWO], OLD, FleetSettings()).forward("POST", RELOAD, {}, b""))
     assert heard == [ONE, TWO]
+    assert caplog.messages == [f"a worker serves what is now in {OLD}, which another one refused"]
 
 
 def test_a_worker_that_came_during_a_reload_reloads_too(monkeypatch: pytest.MonkeyPatch) -> None:
