@@ -87,7 +87,7 @@ def understand(
 ) -> Ask:
     """``keep`` is whether the bundle's policy recommends items of the history again. The ``typical`` items, which stand
     for what a new user likes, are part of the history without having been seen. ``usual`` are the codes of the
-    request's own history, where it is of ids alone and somebody has found them all."""
+    request's own history, where somebody has found them all."""
     request = asked.request
     codes = items.codes
 

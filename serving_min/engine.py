@@ -15,6 +15,7 @@ from serving_min.bounds import Bounds
 from serving_min.bundle import Bundle
 from serving_min.errors import BundleError, RequestError, UnknownSurfaceError
 from serving_min.fallbacks import Fallbacks
+from serving_min.history import ids_of
 from serving_min.joining import joined, with_unknown
 from serving_min.laps import lap
 from serving_min.messages import Answer, Fallback, Recommendation, Request
@@ -91,7 +92,7 @@ class Engine:
 
         A retriever that fails, or whose turn comes after the deadline, is silent: the fallback speaks then.
         """
-        usual = self.bundle.items.codes.remembered([one.request.history for one in asked])
+        usual = self.bundle.items.codes.remembered([ids_of(one.request.history) for one in asked])
         asks = [self._understood(one, codes) for one, codes in zip(asked, usual, strict=True)]
         lap("understand")
         findings = self.retrieval.find(asks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -53,40 +54,46 @@ def read_history(
     Where every event has a time they are sorted by it, else they stay in the order given. An event
     without a time happened ``now``, one without a kind is of the first kind. If the model knows any of the kinds that
     are ``counted``, events that name another one of its kinds are left out, and not reported. ``usual`` are the
-    codes of a history of ids alone, where somebody has found them all.
+    codes of all items, where somebody has found them.
     """
     attributes = [
         values.index(request.user[name]) if request.user.get(name) in values else 0
         for name, values in vocabulary.attributes
     ]
-    if usual is not None:
-        return KnownHistory(usual, None, None, now, attributes, [], [])
-    if {*map(type, request.history)} <= {str}:
-        ids = cast("list[str]", request.history)
-        items = codes.find(ids)
-        strangers = [item for item, code in zip(ids, items, strict=True) if code == UNKNOWN]
-        items = [code for code in items if code != UNKNOWN]
-        return KnownHistory(items, None, None, now, attributes, _distinct(strangers), [])
+    ids = ids_of(request.history)
+    found = codes.find(ids) if usual is None else usual
+    if ids is request.history:  # which names neither kinds nor times
+        strangers = [item for item, code in zip(ids, found, strict=True) if code == UNKNOWN] if usual is None else []
+        known = [code for code in found if code != UNKNOWN] if strangers else found
+        return KnownHistory(known, None, None, now, attributes, _distinct(strangers), [])
     kinds = {name: code for code, name in enumerate(vocabulary.events)}
     others = kinds.keys() - counted if kinds.keys() & counted else set()
     events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
-    events = [event for event in events if event.event not in others]
-    if all(event.time is not None for event in events):
-        events.sort(key=lambda event: event.time or 0)
-    strange = [event.event for event in events if event.event is not None and event.event not in kinds]
-    found = [*zip(events, codes.find([event.item for event in events]), strict=True)]
-    known = [
-        (event, code) for event, code in found if code != UNKNOWN and (event.event is None or event.event in kinds)
-    ]
+    rows = [*zip([event.time for event in events], [event.event for event in events], found, ids, strict=True)]
+    if others:
+        rows = [row for row in rows if row[1] not in others]
+    if all(time is not None for time, _, _, _ in rows):
+        rows.sort(key=itemgetter(0))
+    strange = [name for _, name, _, _ in rows if name is not None and name not in kinds]
+    strangers = [item for _, _, code, item in rows if code == UNKNOWN]
+    if strange or strangers:
+        rows = [row for row in rows if row[2] != UNKNOWN and (row[1] is None or row[1] in kinds)]
     return KnownHistory(
-        items=[code for _, code in known],
-        events=[0 if event.event is None else kinds[event.event] for event, _ in known],
-        times=[now if event.time is None else event.time for event, _ in known],
+        items=[code for _, _, code, _ in rows],
+        events=[0 if name is None else kinds[name] for _, name, _, _ in rows],
+        times=[now if time is None else time for time, _, _, _ in rows],
         now=now,
         attributes=attributes,
-        unknown_items=_distinct([event.item for event, code in found if code == UNKNOWN]),
+        unknown_items=_distinct(strangers),
         unknown_events=_distinct(strange),
     )
+
+
+def ids_of(history: Sequence[str | Event]) -> Sequence[str]:
+    """The items of a request's history; the history itself where it is of ids alone."""
+    if {*map(type, history)} <= {str}:
+        return cast("Sequence[str]", history)
+    return [entry if isinstance(entry, str) else entry.item for entry in history]
 
 
 def to_queries(histories: Sequence[KnownHistory], vocabulary: Vocabulary) -> Queries:

@@ -28,7 +28,7 @@ class ItemCodes(Mapping[str, int]):
         self.slots = slots.data
         self.known = Remembered(len(ids))
 
-    def remembered(self, lists: Sequence[Sequence[object]]) -> list[list[int] | None]:
+    def remembered(self, lists: Sequence[Sequence[str]]) -> list[list[int] | None]:
         """The codes of each list's ids, if all of them were asked for before."""
         found = self.known.codes([*chain.from_iterable(lists)])
         codes, strange = found.tolist(), found.min(initial=0) == UNKNOWN

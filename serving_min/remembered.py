@@ -29,7 +29,7 @@ class Remembered:
         self._slots = np.zeros((1 << self._bits, 2), np.int64)
         self._cells = self._slots.data
 
-    def codes(self, ids: Sequence[object]) -> NDArray[np.int64]:
+    def codes(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """One for each id [N], -1 where it was not kept."""
         hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
         codes, missing = self._look(hashes)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving_min.item_codes import ItemCodes, check_slots, make_slots
-from serving_min.messages import Event
 from serving_min.texts import Texts, one_piece
 
 ids = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), unique=True, max_size=40)
@@ -49,7 +48,6 @@ def test_histories_are_known_at_once_after_each_of_their_ids_was_asked_for() -> 
     assert codes.remembered([["a"], []]) == [None, []]
     assert codes.find([*"abcde", *"xfghij"]) == [0, 1, 2, 3, 4, -1, 5, 6, 7, 8, 9]
     assert codes.remembered([[*"jab"], ["a", "x"], [], ["c"]]) == [[9, 0, 1], None, [], [2]]
-    assert codes.remembered([["a"], [Event("a")], ["b"]]) == [[0], None, [1]]  # what is no id
     with pytest.raises(KeyError):
         codes["x"]
 
