@@ -14,7 +14,10 @@ from statistics import fmean, stdev
 
 from recsys_lab import pipeline, runs
 from recsys_lab.comparison import check_primary
-from recsys_lab.config import combinations, compose
+from recsys_lab.config import Config, combinations, compose
+from recsys_lab.data.audit import Audit
+from recsys_lab.data.dataset import Dataset
+from recsys_lab.data.fold import Split
 from recsys_lab.errors import ModelError
 from recsys_lab.progress import track
 from recsys_lab.runs import Run
@@ -60,14 +63,13 @@ def sweep(
     for _, config in asked:
         check_primary(config["metrics"]["primary"], pipeline.cutoffs(config))
         config.build("split")
-    question, latest = None, ""
+    questions: dict[str, tuple[Dataset, Split, Audit]] = {}
     done: list[Swept] = []
     for one, (_, config) in zip(track([Swept(values) for values, _ in asked], "sweeping"), asked, strict=True):
-        if question is None or latest != (latest := config.fingerprint("data", "split")):
-            dataset = pipeline.prepare(config)
-            split = pipeline.make_split(config, dataset)
-            question = dataset, split, pipeline.check(dataset, split)
-        dataset, split, audited = question
+        key = config.fingerprint("data", "split")
+        if key not in questions:
+            questions = {key: _question(config)}  # the last one alone: logs are large
+        dataset, split, audited = questions[key]
         try:
             same = None if fresh else runs.find_same(config.path("runs"), pipeline.run_fingerprint(config, split))
             run = same or pipeline.train(config, dataset, split, audited=audited, clock=clock)
@@ -77,6 +79,12 @@ def sweep(
     if all(each.run is None for each in done):
         raise ModelError("; ".join(dict.fromkeys(each.error or "" for each in done)))
     return done
+
+
+def _question(config: Config) -> tuple[Dataset, Split, Audit]:
+    dataset = pipeline.prepare(config)
+    split = pipeline.make_split(config, dataset)
+    return dataset, split, pipeline.check(dataset, split)
 
 
 def over_seeds(swept: Sequence[Swept], metric: str) -> list[Seeds]:
