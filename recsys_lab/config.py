@@ -186,10 +186,11 @@ def combinations(overrides: Sequence[str]) -> list[tuple[dict[str, str], list[st
     """Each combination of the values that overrides list, ``model=ease,als seed=1,2`` being four: its values by
     setting, and its overrides. Those of the last setting vary quickest.
 
-    Raises ConfigError where nothing has several values, or something has that are not listed.
+    Raises ConfigError where nothing has several values, something has that are not listed, or is set twice.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     parser, swept = OverridesParser.create(), dict[str, list[str]]()
     for override in overrides:
@@ -198,11 +199,17 @@ def combinations(overrides: Sequence[str]) -> list[tuple[dict[str, str], list[st
         except HydraException:
             continue  # ``compose`` says what is wrong
         try:
-            if parsed.is_sweep_override():
-                swept[override] = list(dict.fromkeys(map(str, parsed.sweep_string_iterator())))
-        except HydraException as error:
+            if not parsed.is_sweep_override():
+                continue
+            swept[override] = list(dict.fromkeys(map(str, parsed.sweep_string_iterator())))
+        except (HydraException, OmegaConfBaseException) as error:
             ways = "a,b,c or range(1,4); `recsys-lab tune` searches intervals"
             raise ConfigError(f"{override}: its values are not listed; write {ways}") from error
+        if not swept[override]:
+            raise ConfigError(f"{override}: lists no value")
+        again = [other for other in overrides if named(other) == named(override) and other is not override]
+        if again:
+            raise ConfigError(f"{override}: {again[0]} says something else about it; write one of them")
     if not swept:
         raise ConfigError("no setting has several values; write seed=1,2,3 or model=ease,als")
     found = []

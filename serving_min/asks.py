@@ -17,7 +17,7 @@ from serving_min.items import Items
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Fallback, Liked, Request
 from serving_min.popularity import Popularity
-from serving_min.remembered import UNKNOWN
+from serving_min.recent_codes import UNKNOWN
 from serving_min.surfaces import GIVEN, POPULAR, SEGMENT, Surface
 
 MOST_OF_A_LIKED_CATEGORY = 3  # of its most popular items stand for a category that a new user likes
@@ -26,13 +26,15 @@ MOST_CATEGORIES = 10_000  # whose items are remembered
 
 class Asked(Struct, frozen=True):
     """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun;
-    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade. Up to ``depth`` candidates
-    are told of, where more were scored than are wanted."""
+    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade. The history's events from
+    place ``recalled[0]`` up to ``recalled[1]`` are what the server saw itself, so those of unknown items are not
+    reported. Up to ``depth`` candidates are told of, where more were scored than are wanted."""
 
     request: Request
     surface: str
     until: float | None = None
     dismissed: Mapping[str, float] = {}
+    recalled: tuple[int, int] = (0, 0)
     depth: int = 0
 
 
@@ -94,7 +96,8 @@ def understand(
     def read(stand_ins: Sequence[str]) -> KnownHistory:
         whole = with_likes(request, stand_ins)
         found = usual if whole is request else None
-        return read_history(whole, codes, vocabulary, now, counted=surface.events, usual=found)
+        mine = asked.recalled
+        return read_history(whole, codes, vocabulary, now, counted=surface.events, usual=found, recalled=mine)
 
     history = read(typical)
     seen = read(()).items if typical else history.items

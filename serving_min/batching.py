@@ -24,13 +24,13 @@ from typing import Generic, TypeVar
 from serving_min.errors import BusyError
 
 LOG = logging.getLogger(__name__)
-LOOKS = 2  # at the network between batches: the first is over before the last batch's answers are sent
+LOOKS = 2  # at the network between batches: the first is over before answers are sent that a task waits for
 RECENT = 0.2  # the share of the latest batch in what the pace is said to be
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def told(future: asyncio.Future[Result], outcome: Result | Exception) -> None:
+def _told(future: asyncio.Future[Result], outcome: Result | Exception) -> None:
     """What came of something, or went wrong, becomes of a ``future`` if anybody still waits for it."""
     if future.done():  # the client has gone
         return
@@ -38,6 +38,13 @@ def told(future: asyncio.Future[Result], outcome: Result | Exception) -> None:
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+async def outcome_of(begin: Callable[[Callable[[Result | Exception], None]], None]) -> Result:
+    """What ``begin`` tells whom it is given, or raises."""
+    future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    begin(partial(_told, future))
+    return await future
 
 
 class Batcher(Generic[Job, Result]):
@@ -61,6 +68,7 @@ class Batcher(Generic[Job, Result]):
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
         self.few, self.longest, self.patience, self.timer = few, longest, patience, timer
         self._pace = self._between = 0.0  # seconds for a job, lately: to answer it, and what the loop did before that
+        self._took = 0.0  # to make the latest batch
         self._called = 0.0  # when the next batch was
         self._queue: deque[tuple[Job, Callable[[Result | Exception], None]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
@@ -99,9 +107,7 @@ class Batcher(Generic[Job, Result]):
 
     async def submit(self, job: Job) -> Result:
         """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self.put(job, partial(told, future))
-        return await future
+        return await outcome_of(partial(self.put, job))
 
     def put(self, job: Job, done: Callable[[Result | Exception], None]) -> None:
         """``done`` is called with what ``submit`` would return or raise, in the context that is now: nobody has to wait
@@ -141,11 +147,14 @@ class Batcher(Generic[Job, Result]):
     def _deliver(
         self, batch: list[tuple[Job, Callable[[Result | Exception], None]]], outcomes: list[Result | Exception]
     ) -> None:
+        began = self.timer()
         for (_, done), outcome in zip(batch, outcomes, strict=True):
             try:
                 done(outcome)
             except Exception:  # it must not keep others from being told
                 LOG.exception("nobody took an answer")
+        took = self._took + self.timer() - began
+        self._pace += RECENT * (took / len(batch) - self._pace)
         self._due = False
         if self._queue:
             self._go_on()
@@ -155,7 +164,7 @@ class Batcher(Generic[Job, Result]):
     def _timed(self, jobs: list[Job]) -> list[Result | Exception]:
         began = self.timer()
         outcomes = self._outcomes(jobs)
-        self._pace += RECENT * ((self.timer() - began) / len(jobs) - self._pace)
+        self._took = self.timer() - began
         return outcomes
 
     def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:

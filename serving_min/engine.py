@@ -21,6 +21,7 @@ from serving_min.laps import lap
 from serving_min.messages import Answer, Fallback, Recommendation, Request
 from serving_min.popularity import Popularity
 from serving_min.queries import Queries
+from serving_min.recent_codes import UNKNOWN
 from serving_min.rerank import NOTHING, TopK, top_k
 from serving_min.rerank.exploration import seed_of
 from serving_min.rerank.facts import Facts
@@ -192,7 +193,8 @@ class Engine:
         return [ranked[row] for row in range(len(asks))]
 
     def _steps(self, ask: Ask, found: Found) -> Steps:
-        known = self.bundle.items.codes
+        fading = ask.asked.dismissed
+        faded = zip(self.bundle.items.codes.find([*fading]), fading.values(), strict=True)
         return self.rerankers[ask.asked.surface].steps(
             found,
             ask.look,
@@ -200,7 +202,7 @@ class Engine:
             now=ask.now,
             seed=seed_of(ask.request.request_id or ""),
             history=np.array(ask.histories["history"].items, np.int32),
-            dismissed={known[item]: share for item, share in ask.asked.dismissed.items() if item in known},
+            dismissed={code: share for code, share in faded if code != UNKNOWN},
         )
 
     def _served(

@@ -68,18 +68,18 @@ class Fingerprints:
         self._numbers: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
         self._next = count()
 
-    def tell(self, engine: Engine, asked: Asked) -> bool:
-        """Whether the same may be asked twice: never on surfaces that draw lots."""
+    def comparable(self, engine: Engine, asked: Asked) -> bool:
+        """Whether somebody else may be asking the same: never on surfaces that draw lots."""
         if engine.bundle.surfaces[asked.surface].rules.exploration is not None:
             return False
         return len(asked.request.history) <= self.longest
 
     def of(self, engine: Engine, asked: Asked) -> bytes | None:
-        """None for what they do not ``tell``."""
-        if not self.tell(engine, asked):
+        """None for what is not ``comparable``."""
+        if not self.comparable(engine, asked):
             return None
         number = self._numbers.get(engine)
         if number is None:
             number = self._numbers[engine] = next(self._next)
         request = replace(asked.request, user_id=None, request_id=None)
-        return _encode((number, asked.surface, request, asked.dismissed))
+        return _encode((number, asked.surface, request, asked.dismissed, asked.recalled))

@@ -13,7 +13,7 @@ from serving_min.item_codes import ItemCodes
 from serving_min.manifest import History as Vocabulary
 from serving_min.messages import Event, Fallback, Request
 from serving_min.queries import Queries
-from serving_min.remembered import UNKNOWN
+from serving_min.recent_codes import UNKNOWN
 
 
 class KnownHistory(Struct, frozen=True):
@@ -48,13 +48,15 @@ def read_history(
     *,
     counted: Sequence[str] = (),
     usual: list[int] | None = None,
+    recalled: tuple[int, int] = (0, 0),
 ) -> KnownHistory:
     """Leave out, and report, events of unknown items or of unknown kinds.
 
     Where every event has a time they are sorted by it, else they stay in the order given. An event
     without a time happened ``now``, one without a kind is of the first kind. If the model knows any of the kinds that
     are ``counted``, events that name another one of its kinds are left out, and not reported. ``usual`` are the
-    codes of all items, where somebody has found them.
+    codes of all items, where somebody has found them. Unknown items of the events ``recalled``, from one place up to
+    another, are not reported.
     """
     attributes = [
         values.index(request.user[name]) if request.user.get(name) in values else 0
@@ -70,6 +72,9 @@ def read_history(
     others = kinds.keys() - counted if kinds.keys() & counted else set()
     events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
     rows = [*zip([event.time for event in events], [event.event for event in events], found, ids, strict=True)]
+    if UNKNOWN in found[slice(*recalled)]:
+        mine = range(*recalled)
+        rows = [row for place, row in enumerate(rows) if row[2] != UNKNOWN or place not in mine]
     if others:
         rows = [row for row in rows if row[1] not in others]
     if all(time is not None for time, _, _, _ in rows):

@@ -14,10 +14,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_min.remembered import UNKNOWN, Remembered
+from serving_min.recent_codes import UNKNOWN, RecentCodes
 from serving_min.texts import Texts
 
-FEW = 8  # ids that are found one by one as soon as together
+FEW = 3  # ids that are found one by one as soon as together
 
 
 class ItemCodes(Mapping[str, int]):
@@ -26,11 +26,11 @@ class ItemCodes(Mapping[str, int]):
     def __init__(self, ids: Texts, slots: NDArray[np.int32]) -> None:
         self.ids = ids
         self.slots = slots.data
-        self.known = Remembered(len(ids))
+        self.recent = RecentCodes(len(ids))
 
     def remembered(self, lists: Sequence[Sequence[str]]) -> list[list[int] | None]:
         """The codes of each list's ids, if all of them were asked for before."""
-        found = self.known.codes([*chain.from_iterable(lists)])
+        found = self.recent.codes([*chain.from_iterable(lists)])
         codes, strange = found.tolist(), found.min(initial=0) == UNKNOWN
         told, start = [], 0
         for ids in lists:
@@ -41,7 +41,7 @@ class ItemCodes(Mapping[str, int]):
 
     def find(self, ids: Sequence[str]) -> list[int]:
         """The code of each id, -1 where there is no such item."""
-        codes: list[int] = self.known.codes(ids).tolist() if len(ids) > FEW else [UNKNOWN] * len(ids)
+        codes: list[int] = self.recent.codes(ids).tolist() if len(ids) > FEW else [UNKNOWN] * len(ids)
         return [self._find(item) if code == UNKNOWN else code for item, code in zip(ids, codes, strict=True)]
 
     def __getitem__(self, item: str) -> int:
@@ -65,7 +65,7 @@ class ItemCodes(Mapping[str, int]):
         place = crc32(text) % len(slots)
         while (code := slots[place]) >= 0:
             if same(code, text):
-                self.known.keep(item, code)
+                self.recent.keep(item, code)
                 return code
             place = (place + 1) % len(slots)
         return UNKNOWN

@@ -155,12 +155,14 @@ class Quick(Connection):
 
     async def _wait(self, turn: Turn, request: Request) -> None:
         self.shop.coming -= 1
+        outcome: Given | Exception
         try:
-            self._end(turn, await self.shop.answer(turn.surface, request))
+            outcome = await self.shop.answer(turn.surface, request)
         except Exception as error:
-            self._end(turn, error)
+            outcome = error
         finally:
             self.tasks.discard(turn.task)
+        self._end(turn, outcome)
 
     def _end(self, turn: Turn, outcome: Given | Exception) -> None:
         if not isinstance(outcome, Exception):

@@ -22,6 +22,7 @@ from serving_min.lately import Lately
 from serving_min.messages import Request
 from serving_min.observation import Observation, watched
 from serving_min.settings import Settings
+from serving_min.state.recall import Remembered
 from serving_min.visitors import Visitors
 
 
@@ -76,11 +77,12 @@ class Shop:
 
     async def answer(self, surface: str, request: Request) -> Given:
         """Its ``body`` is the JSON of an ``Answer``. Raises what ``Engine.check`` does, and BusyError."""
-        began, asked = self._asked(surface, request)
+        began = self.timer()
+        asked = self._asked(surface, request, began)
         with self.fleet.chosen(request, surface) as chosen, self.fleet.able(chosen, asked) as deployment:
             if request.user_id is not None:
                 remembered = await self.visitors.remember(request, deployment.engine.bundle, surface)
-                asked = replace(asked, request=remembered.request, dismissed=remembered.dismissed)
+                asked = _recalled(asked, remembered)
             key = self.fingerprints.of(deployment.engine, asked)
             if key is None:
                 given, outcome = await self._made(deployment, asked), None
@@ -92,12 +94,19 @@ class Shop:
     def begin(self, surface: str, request: Request, done: Callable[[Given | Exception], None]) -> bool:
         """Whether nothing but the queue is to be waited for. Then ``done`` is called with what ``answer`` would return
         or raise, and no task is needed. Raises what it raises at once."""
-        live, (began, asked) = self.fleet.live, self._asked(surface, request)
-        if request.user_id is not None or not self.fleet.alone or surface not in live.engine.bundle.surfaces:
+        live = self.fleet.live
+        if not self.fleet.alone or surface not in live.engine.bundle.surfaces:
             return False
-        if self.fingerprints.tell(live.engine, asked):
-            return False
+        began = self.timer()
+        asked = self._asked(surface, request, began)
         live.engine.check(asked)
+        remembered = self.visitors.at_once(request, live.engine.bundle, surface)
+        if remembered is None:
+            return False
+        if request.user_id is not None:
+            asked = _recalled(asked, remembered)
+        if self.fingerprints.comparable(live.engine, asked):
+            return False
 
         def finish(answered: Answered | Exception) -> None:
             live.release()
@@ -113,7 +122,7 @@ class Shop:
                 done(given)
 
         live.begin(asked, finish)
-        live.hold()
+        live.hold()  # in time: nobody is told at once
         return True
 
     async def report(self, batch: Batch, rejected: int = 0, error: str = "") -> Receipt:
@@ -123,10 +132,8 @@ class Shop:
         self.observation.reported(receipt)
         return receipt
 
-    def _asked(self, surface: str, request: Request) -> tuple[float, Asked]:
-        """When, by the timer, and what."""
-        began = self.timer()
-        return began, Asked(request, surface, began + self.settings.deadline, depth=self.visitors.log.candidates)
+    def _asked(self, surface: str, request: Request, began: float) -> Asked:
+        return Asked(request, surface, began + self.settings.deadline, depth=self.visitors.log.candidates)
 
     async def _made(self, deployment: Deployment, asked: Asked) -> Given:
         return self._given(await self.fleet.answer(deployment, asked))
@@ -140,3 +147,9 @@ class Shop:
         """The answer to a ``request``, of which more was ``asked`` if its user was known."""
         self.visitors.was_answered(given.line, request)
         self.observation.given(given, asked.request, outcome, self.timer() - began)
+
+
+def _recalled(asked: Asked, remembered: Remembered) -> Asked:
+    """With what the server saw of the user."""
+    request, dismissed, recalled = remembered.request, remembered.dismissed, remembered.recalled
+    return replace(asked, request=request, dismissed=dismissed, recalled=recalled)

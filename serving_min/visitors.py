@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from msgspec.structs import replace
 
@@ -12,7 +12,6 @@ from serving_min.engine import Served
 from serving_min.events import Batch, Receipt, Reported
 from serving_min.messages import Request
 from serving_min.pseudonyms import pseudonym
-from serving_min.remembered import UNKNOWN
 from serving_min.sinks.eventlog import EventLog
 from serving_min.sinks.records import AnswerLine, Candidate, EventLine, Shown
 from serving_min.state.memory import Expiring, MemoryStore
@@ -84,12 +83,12 @@ class Visitors:
     async def remember(self, request: Request, bundle: Bundle, surface: str) -> Remembered:
         """The request, with what the server saw of its user."""
         touches = [] if request.user_id is None else await self.touches(request.user_id)
-        keep = bundle.surfaces[surface].seen == "only" or bool(request.items) or request.exclude_seen is False
-        kinds, items = bundle.manifest.history.events, [touch.item for touch in touches]
-        found = zip(items, bundle.items.codes.find(items), strict=True)
-        known = {item for item, code in found if code != UNKNOWN}
-        now = int(self.clock()) if request.now is None else request.now
-        return remember(request, touches, kinds=kinds, known=known, now=now, keep=keep)
+        return self._with(touches, request, bundle, surface)
+
+    def at_once(self, request: Request, bundle: Bundle, surface: str) -> Remembered | None:
+        """The same where nobody has to be waited for; None where somebody has."""
+        touches = [] if request.user_id is None else self.store.at_once(self.alias(request.user_id))
+        return None if touches is None else self._with(touches, request, bundle, surface)
 
     async def touches(self, user: str) -> list[Touch]:
         """The user's latest events, oldest first."""
@@ -98,6 +97,13 @@ class Visitors:
     async def forget(self, user: str) -> int:
         """Delete what the store knows of a user; how many events that were. Raises BusyError."""
         return await self.store.forget(self.alias(user))
+
+    def _with(self, touches: Sequence[Touch], request: Request, bundle: Bundle, surface: str) -> Remembered:
+        if not touches:
+            return Remembered(request)
+        keep = bundle.surfaces[surface].seen == "only" or bool(request.items) or request.exclude_seen is False
+        now = int(self.clock()) if request.now is None else request.now
+        return remember(request, touches, kinds=bundle.manifest.history.events, now=now, keep=keep)
 
     def _arrival(self, event: Reported, now: int) -> Arrival:
         touch = None if event.event == "impression" else Touch(event.item, event.event, _when(event, now))

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from recsys_lab import pipeline
-from recsys_lab.config import combinations
-from recsys_lab.errors import ConfigError, ModelError
+from recsys_lab.config import Config, combinations
+from recsys_lab.data.dataset import Dataset
+from recsys_lab.errors import ConfigError, ModelError, SplitError
 from recsys_lab.report.sweep import ranked, render, to_dict
 from recsys_lab.sweep import Swept, over_seeds, sweep
 from recsys_lab.terminal import console
@@ -59,6 +60,10 @@ def test_values_as_hydra_lists_them(override: str, values: list[str]) -> None:
         (["model=ease", "=,"], "no setting has several values"),
         (["seed=interval(1,3)"], r"seed=interval\(1,3\): its values are not listed; .* `recsys-lab tune` searches"),
         (["model=glob(e*)"], "its values are not listed"),
+        (["data.name=choice(a,b),c"], "its values are not listed"),
+        (["seed=range(3,1)"], r"seed=range\(3,1\): lists no value"),
+        (["seed=1,2", "model=ease", "++seed=7"], r"seed=1,2: \+\+seed=7 says something else about it"),
+        (["seed=1,2", "seed=3,4"], "seed=1,2: seed=3,4 says something else about it"),
     ],
 )
 def test_what_is_no_list_of_values(overrides: list[str], message: str) -> None:
@@ -91,9 +96,46 @@ def test_a_mistake_in_the_last_combination_is_told_before_the_first_is_trained(
     monkeypatch: pytest.MonkeyPatch, small: list[str]
 ) -> None:
     monkeypatch.setattr(pipeline, "train", lambda *_, **__: pytest.fail("it was trained"))
-    for wrong in ("model=ease,nope", "metrics.primary=ndcg@10,ndcg@11", "split.cutoff=21d,yesterday"):
+    wrong = ["model=ease,nope", "metrics.primary=ndcg@10,ndcg@11", "split.valid_window=21d,yesterday"]
+    wrong += ["rerank=none,mmr rerank.mix=2", "tracker=none,wandb tracker.mode=null", "model.regularization=10,-5"]
+    for words in wrong:
         with pytest.raises(ConfigError):
-            sweep([*small, wrong])
+            sweep([*small, "model=ease", *words.split()] if "model=" not in words else [*small, words])
+
+
+@pytest.mark.usefixtures("in_job")
+def test_a_split_that_cannot_be_is_listed_as_refused(small: list[str]) -> None:
+    others = [setting for setting in small if not setting.startswith("split.cutoff")]
+    swept = sweep([*others, "model=popular", "split.cutoff=21d,40000d"])
+    assert [each.run is None for each in swept] == [False, True]
+    with pytest.raises(SplitError):
+        sweep([*others, "model=popular", "split.cutoff=50000d,40000d"])
+
+
+@pytest.mark.usefixtures("in_job")
+def test_what_is_asked_twice_is_trained_and_prepared_once(small: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[str] = []
+    prepare = pipeline.prepare
+
+    def counting(config: Config) -> Dataset:
+        prepared.append(config.choices["model"])
+        return prepare(config)
+
+    monkeypatch.setattr(pipeline, "prepare", counting)
+    swept = sweep([*small, "model=popular,ease", "+params.ease.regularization=1,2"], fresh=True)
+    names = [each.run.name for each in swept if each.run is not None]
+    assert len(names) == 4
+    assert len(set(names)) == 3, "popular does not ask what ease's regularization is"
+    assert prepared == ["popular"]
+
+
+@pytest.mark.usefixtures("in_job")
+def test_seeds_that_make_data_of_their_own_are_told(small: list[str]) -> None:
+    screen = io.StringIO()
+    swept = sweep([*small, "model=popular", "seed=1,2"])
+    assert [group.datasets for group in over_seeds(swept, "ndcg@10")] == [2]
+    render(swept, console(file=screen, width=100))
+    assert "data.seed=7 keeps them the same" in screen.getvalue()
 
 
 @pytest.mark.usefixtures("in_job")
@@ -117,12 +159,16 @@ def test_models_that_refuse_the_data_are_listed_unless_all_do(
     render(swept, console(file=screen, width=100))
     assert "not with seed 1" in screen.getvalue()
     refused = {1, 2}
-    with pytest.raises(ModelError, match="not with seed 1; not with seed 2"):
+    with pytest.raises(ModelError, match="not with seed 2"):
         sweep(asked, fresh=True)
 
 
 def measured(mean: float, **values: str) -> Swept:
-    run: Any = SimpleNamespace(metrics={"ndcg@10": {"mean": mean}}, config={"metrics": {"primary": "ndcg@10"}})
+    run: Any = SimpleNamespace(
+        metrics={"ndcg@10": {"mean": mean}},
+        config={"metrics": {"primary": "ndcg@10"}},
+        fingerprints={"data": "same"},
+    )
     return Swept(values, run)
 
 
@@ -132,9 +178,11 @@ def test_seeds_of_the_same_settings_are_taken_together() -> None:
         measured(0.3, model="a", seed="2"),
         measured(0.2, model="b", seed="1"),
         Swept({"model": "b", "seed": "2"}, error="refused"),
+        measured(float("nan"), model="b", seed="3"),
     ]
     (only,) = over_seeds(swept, "ndcg@10")
     assert (only.values, only.count, only.mean) == ({"model": "a"}, 2, pytest.approx(0.2))
+    assert only.datasets == 1
     assert only.deviation == pytest.approx(stdev([0.1, 0.3]))
     assert over_seeds([replace(each, values={"model": each.values["model"]}) for each in swept], "ndcg@10") == []
 

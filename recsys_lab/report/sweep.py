@@ -3,7 +3,7 @@
 primary     the metric that the runs are ordered by
 runs        best first, those that failed last: [{settings: {name: value}, run, metrics, fit_seconds} or
             {settings, error}]
-over_seeds  where seeds were swept: [{settings, seeds, mean, deviation}], of the primary metric
+over_seeds  where seeds were swept: [{settings, seeds, datasets, mean, deviation}], of the primary metric
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 
 def to_dict(swept: Sequence[Swept]) -> dict[str, Any]:
-    """See the module. The primary metric is the first run's."""
+    """See the module."""
     primary = primary_of(swept)
     return {
         "primary": primary,
         "runs": [_described(each) for each in ranked(swept)],
         "over_seeds": [
-            {"settings": group.values, "seeds": group.count, "mean": group.mean, "deviation": group.deviation}
+            {
+                "settings": group.values,
+                "seeds": group.count,
+                "datasets": group.datasets,
+                "mean": group.mean,
+                "deviation": group.deviation,
+            }
             for group in over_seeds(swept, primary)
         ],
     }
@@ -53,10 +59,12 @@ def render(swept: Sequence[Swept], console: Console) -> None:
         for group in groups:
             table.add_row(*group.values.values(), str(group.count), f"{group.mean:.4f}", f"{group.deviation:.4f}")
         console.print(table)
+        if any(group.datasets > 1 for group in groups):
+            console.print("each seed made data of its own, too; data.seed=7 keeps them the same")
 
 
 def primary_of(swept: Sequence[Swept]) -> str:
-    """The metric that the runs are ordered by."""
+    """The metric that the runs are ordered by: that of the first one."""
     return next(str(each.run.config["metrics"]["primary"]) for each in swept if each.run is not None)
 
 

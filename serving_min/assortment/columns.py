@@ -43,11 +43,11 @@ class MoreCodes(ItemCodes):
     """``first`` with ``more`` ids, whose codes follow."""
 
     def __init__(self, first: ItemCodes, ids: Texts, more: Sequence[str]) -> None:
-        self.first, self.ids, self.known = first, ids, first.known
+        self.first, self.ids, self.recent = first, ids, first.recent
         self.more = {item: len(first) + number for number, item in enumerate(more)}
 
     def _find(self, item: str) -> int:
-        code = self.more.get(item)  # not among those known: other tables have other ones
+        code = self.more.get(item)  # not among the recent ones: other tables have other codes
         return self.first._find(item) if code is None else code
 
     def __iter__(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from serving_min.asks import Asked
-from serving_min.batching import Batcher, told
+from serving_min.batching import Batcher, outcome_of
 from serving_min.engine import Engine, Served
 from serving_min.errors import ServingError
 from serving_min.fleet.health import Health
@@ -102,9 +102,7 @@ class Deployment:
 
     async def answer(self, asked: Asked) -> Answered:
         """Raises what ``Engine.check`` does, and BusyError; neither counts as an answer."""
-        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        self.begin(asked, partial(told, future))
-        return await future
+        return await outcome_of(partial(self.begin, asked))
 
     def begin(self, asked: Asked, done: Callable[[Answered | Exception], None]) -> None:
         """``done`` is called with what ``answer`` would return or raise. Raises BusyError at once."""

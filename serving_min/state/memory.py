@@ -75,6 +75,9 @@ class MemoryStore:
         pass
 
     async def read(self, user: str) -> list[Touch]:
+        return self.at_once(user)
+
+    def at_once(self, user: str) -> list[Touch]:
         return list(self._users.get(user) or [])
 
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -19,26 +19,25 @@ RISING: tuple[Kind, ...] = ("view", "click", "cart", "purchase")  # what says mo
 
 
 class Remembered(Struct, frozen=True):
-    """A request with the user's events in its history. ``dismissed`` says how strongly, from 0 to 1, an item
-    and what is like it should fade."""
+    """A request with the user's events in its history, from place ``recalled[0]`` up to ``recalled[1]``. ``dismissed``
+    says how strongly, from 0 to 1, an item and what is like it should fade."""
 
     request: Request
     dismissed: dict[str, float] = {}
+    recalled: tuple[int, int] = (0, 0)
 
 
-def remember(
-    request: Request, touches: Sequence[Touch], *, kinds: Sequence[str], known: Container[str], now: int, keep: bool
-) -> Remembered:
+def remember(request: Request, touches: Sequence[Touch], *, kinds: Sequence[str], now: int, keep: bool) -> Remembered:
     """Add a user's ``touches``, oldest first, to what the request says itself.
 
-    ``kinds`` are the model's; a kind that it does not know counts as the nearest in ``RISING``, or as its first. Events
-    of items that are not ``known`` are left out, and so is what happened after ``now``. Where the request's history has
+    ``kinds`` are the model's; a kind that it does not know counts as the nearest in ``RISING``, or as its first. What
+    happened after ``now`` is left out. Where the request's history has
     no times it is taken for older; what both tell of counts once. ``keep`` shows again what was bought or dismissed, as
     a list to buy again or to be ordered must.
     """
     if not touches:
         return Remembered(request)
-    touches = [touch for touch in touches if touch.time <= now and touch.item in known]
+    touches = [touch for touch in touches if touch.time <= now]
     liked = [touch for touch in touches if touch.event in RISING]
     latest = {touch.item: touch for touch in touches}
     dismissed = {
@@ -46,13 +45,16 @@ def remember(
     }
     gone = [item for item, strength in dismissed.items() if strength >= 0.5]
     gone += [touch.item for touch in liked if touch.event == "purchase" and now - touch.time < BOUGHT_FOR]
+    places = (0, 0)
     if liked:
         meant = _nearest_of(tuple(kinds))
         seen = [Event(touch.item, meant[touch.event], touch.time) for touch in liked]
-        request = replace(request, history=[*_told_only_by(request, seen), *seen])
+        told = _told_only_by(request, seen)
+        places = len(told), len(told) + len(seen)
+        request = replace(request, history=[*told, *seen])
     if gone and not keep:
         request = replace(request, exclude=[*request.exclude, *gone])
-    return Remembered(request, dismissed)
+    return Remembered(request, dismissed, places)
 
 
 def _told_only_by(request: Request, seen: Sequence[Event]) -> list[Event]:

@@ -96,6 +96,9 @@ class RedisStore:
     async def stop(self) -> None:
         await self._redis.aclose()
 
+    def at_once(self, _: str) -> None:
+        return None
+
     async def read(self, user: str) -> list[Touch]:
         return await self._reading.do(user)
 

@@ -66,6 +66,9 @@ class ResilientStore:
         delayed = self.waiting.of(user)
         return in_order([*touches, *delayed]) if delayed else touches
 
+    def at_once(self, user: str) -> list[Touch] | None:
+        return in_order(self.waiting.of(user)) if self.breaker.open else None
+
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:
         if not self.breaker.open:
             try:

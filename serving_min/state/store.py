@@ -50,6 +50,10 @@ class StateStore(Protocol):
         """The user's latest events, oldest first."""
         ...
 
+    def at_once(self, user: str) -> list[Touch] | None:
+        """The same where nobody has to be waited for; None where somebody has."""
+        ...
+
     async def add(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Which of them were new: the others' ids have come before."""
         ...

@@ -92,7 +92,8 @@ class Forwarder:
         async with self._one_at_a_time:  # else two workers may hear of two changes in different order
             try:
                 await self._ask_all(method, path, headers, body, replies)
-            except OSError:
+            except OSError as error:
+                LOG.warning("worker %s does not answer %s %s: %r", self.doors[len(replies)].name, method, path, error)
                 await self._undo(method, path, replies)
                 raise
             if replies[-1].status < 400:
@@ -124,17 +125,18 @@ class Forwarder:
             if _bundle(reply) != self.bundle:
                 await self._again(door, BACK, Back(str(self.bundle)))
             else:
-                LOG.warning("a worker serves what is now in %s, which another one refused", self.bundle)
+                LOG.warning("worker %s serves what is now in %s, which another one refused", door.name, self.bundle)
 
     async def _again(self, door: Path, path: str, what: Back | FleetSettings) -> None:
-        """Tell a worker what was before; where it stays with what came since, somebody should know."""
+        """Tell a worker what the others serve; where it stays with something else, somebody should know."""
         try:
             reply = await asyncio.to_thread(_ask, door, "PUT", path, {}, msgspec.json.encode(what))
-            refusal = "" if reply.status < 400 else reply.body.decode()
         except OSError as error:
-            refusal = str(error)
-        if refusal:
-            LOG.warning("a worker may serve other bundles than the rest, it does not go back: %s", refusal)
+            LOG.warning("worker %s may serve other bundles than the rest: %r", door.name, error)
+        else:
+            if reply.status >= 400:
+                said = reply.body.decode(errors="replace")
+                LOG.warning("worker %s may serve other bundles than the rest: %d %s", door.name, reply.status, said)
 
     def _remember(self, method: str, path: str, body: bytes, reply: Reply) -> None:
         if (method, path) == ("PUT", FLEET):

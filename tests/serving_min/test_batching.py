@@ -234,6 +234,27 @@ def test_what_the_loop_does_between_batches_counts_as_waiting() -> None:
     assert asyncio.run(run(0.009)), "five wait fifty"
 
 
+def test_to_send_answers_takes_time_too() -> None:
+    clock = Clock()
+
+    def slowly(_: object) -> None:
+        clock.now += 0.003
+
+    async def run() -> int:
+        batcher: Batcher[int, int] = Batcher(lambda jobs: jobs, few=1, patience=0.016, timer=clock)
+        batcher.start()
+        for _ in range(20):
+            batcher.put(0, slowly)
+            await batcher.submit(0)
+        while not batcher.full() and batcher.waits < 100:
+            batcher.put(0, slowly)
+        queued = batcher.waits
+        await batcher.stop()
+        return queued
+
+    assert asyncio.run(run()) == 11, "half of them took three milliseconds, so eleven take 16.5"
+
+
 def test_more_than_a_batch_waits_only_if_it_is_not_for_long() -> None:
     clock = iter(range(0, 1_000, 10))  # each batch takes ten seconds
 

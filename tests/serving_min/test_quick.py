@@ -458,7 +458,7 @@ def test_a_bug_is_a_500_with_a_traceback_and_the_connection_lives(
         raise ZeroDivisionError("a bug")
 
     owner, name = {
-        "before the queue": (shop.fingerprints, "tell"),
+        "before the queue": (shop.fingerprints, "comparable"),
         "in the batch": (shop.engine, "answer"),
         "after it": (shop.observation, "given"),
     }[where]

@@ -16,7 +16,7 @@ def recalled(
 ) -> Remembered:
     """``touches`` say how long before NOW they were."""
     known = [Touch(item, kind, NOW - before) for item, kind, before in touches]
-    return remember(request, known, kinds=kinds, known="ABCDEF", now=NOW, keep=keep)
+    return remember(request, known, kinds=kinds, now=NOW, keep=keep)
 
 
 def told(request: Request) -> list[tuple[str, str | None, int | None]]:
@@ -27,7 +27,7 @@ def told(request: Request) -> list[tuple[str, str | None, int | None]]:
 def test_nothing_known_changes_nothing() -> None:
     request = Request(history=["A"], exclude=["B"])
     assert recalled(request) == Remembered(request, {})
-    assert recalled(request, ("X", "view", 5), ("B", "view", -1)).request is request
+    assert recalled(request, ("B", "view", -1)).request is request
 
 
 def test_events_come_after_an_older_history_and_count_once() -> None:
@@ -88,3 +88,10 @@ def test_a_dismissal_fades_and_ends_with_a_change_of_mind() -> None:
     assert remembered.dismissed == {"A": 0.25, "B": 0.5, "C": 1.0}
     assert remembered.request.exclude == ["B", "C"]
     assert told(remembered.request) == [("D", "click", 5)]
+
+
+def test_it_says_which_events_are_the_server_s_own() -> None:
+    own = Request(history=["E", Event("A", "view", NOW - 5), Event("F", "view", NOW - 1)])
+    remembered = recalled(own, ("A", "view", 5), ("B", "dismiss", 4), ("C", "click", 3))
+    assert [item for item, *_ in told(remembered.request)] == ["E", "F", "A", "C"]
+    assert remembered.recalled == (2, 4)

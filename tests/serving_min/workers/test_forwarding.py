@@ -170,8 +170,8 @@ def test_who_does_not_take_back_is_in_the_log(
     monkeypatch.setattr(forwarding, "_ask", ask)
     asyncio.run(Forwarder([ONE, TWO], OLD, FleetSettings()).forward("POST", RELOAD, {}, b""))
     (said,) = caplog.messages
-    assert said.startswith("a worker may serve other bundles than the rest")
-    assert said.endswith("it is no more" if gone else "a file is damaged")
+    assert said.startswith("worker one may serve other bundles than the rest: ")
+    assert said.endswith("ConnectionError('it is no more')" if gone else "409 a file is damaged")
 
 
 def test_what_was_in_a_folder_that_is_loaded_again_is_no_more(
@@ -186,7 +186,7 @@ def test_what_was_in_a_folder_that_is_loaded_again_is_no_more(
     monkeypatch.setattr(forwarding, "_ask", ask)
     asyncio.run(Forwarder([ONE, TWO], OLD, FleetSettings()).forward("POST", RELOAD, {}, b""))
     assert heard == [ONE, TWO]
-    assert caplog.messages == [f"a worker serves what is now in {OLD}, which another one refused"]
+    assert caplog.messages == [f"worker one serves what is now in {OLD}, which another one refused"]
 
 
 def test_a_worker_that_came_during_a_reload_reloads_too(monkeypatch: pytest.MonkeyPatch) -> None:

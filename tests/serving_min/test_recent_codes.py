@@ -3,12 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_min.remembered import UNKNOWN, Remembered
+from serving_min.recent_codes import UNKNOWN, RecentCodes
 
 ids = st.lists(st.text(max_size=3), unique=True, max_size=60)
 
 
-def found(known: Remembered, asked: list[str]) -> list[int]:
+def found(known: RecentCodes, asked: list[str]) -> list[int]:
     codes: list[int] = known.codes(asked).tolist()
     return codes
 
@@ -16,7 +16,7 @@ def found(known: Remembered, asked: list[str]) -> list[int]:
 @given(ids, ids)
 def test_tells_the_code_that_was_kept_or_nothing(kept: list[str], others: list[str]) -> None:
     """With so few slots most take another's place."""
-    known = Remembered(len(kept), slots=16)
+    known = RecentCodes(len(kept), slots=16)
     for code, item in enumerate(kept):
         known.keep(item, code)
         assert found(known, [item]) == [code]
@@ -28,25 +28,24 @@ def test_tells_the_code_that_was_kept_or_nothing(kept: list[str], others: list[s
 
 def test_almost_all_of_a_catalogue_has_room() -> None:
     items = [f"item-{number}" for number in range(2_000)]
-    known = Remembered(len(items))
+    known = RecentCodes(len(items))
     for code, item in enumerate(items):
         known.keep(item, code)
     assert sum(code == own for own, code in enumerate(found(known, items))) > 1_900
 
 
 def test_memory_is_bounded() -> None:
-    assert Remembered(10_000_000)._slots.nbytes == 16 << 20
-    assert Remembered(10)._slots.nbytes == 64 * 16
-    assert Remembered(0)._slots.nbytes == 16
+    assert RecentCodes(10_000_000)._slots.nbytes == 16 << 20
+    assert RecentCodes(0)._slots.nbytes == 64 << 10
 
 
 def test_nothing_is_known_before_it_was_kept_not_even_what_hashes_to_zero() -> None:
     assert hash("") == 0
-    assert found(Remembered(4), ["", "a"]) == [UNKNOWN, UNKNOWN]
+    assert found(RecentCodes(4), ["", "a"]) == [UNKNOWN, UNKNOWN]
 
 
 def test_a_slot_that_is_half_written_is_nobodys() -> None:
-    known = Remembered(1, slots=1)
+    known = RecentCodes(1, slots=1)
     known.keep("a", 7)
     theirs = known._slots.copy()
     known.keep("b", 8)
