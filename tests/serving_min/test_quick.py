@@ -158,6 +158,23 @@ def test_a_large_body_takes_the_long_way(port: int) -> None:
     assert (status, answer["request_id"]) == (200, "mine")
 
 
+@pytest.mark.parametrize("items", ["BX", "ABABABAX"])
+def test_what_a_user_did_counts_on_both_ways(port: int, items: str) -> None:
+    """With few events and with many: the latter are nobody else's, so no task is needed."""
+    events = [
+        {"id": f"{items}-{n}", "user": f"who saw {items}", "item": item, "event": "view"}
+        for n, item in enumerate(items)
+    ]
+    receipt = ask(port, "/v1/events", json.dumps({"events": events}).encode())[2]
+    assert (receipt["accepted"], receipt["unknown_items"]) == (len(items), 1)
+    asked = {"user_id": f"who saw {items}", "history": ["?"], "k": 5, "request_id": "mine", "now": 4_000_000_000}
+    body = json.dumps(asked).encode()
+    status, _, answer = ask(port, body=body)
+    assert (status, answer["fallback"], answer["unknown_items"]) == (200, None, ["?"]), "X is not the caller's"
+    assert answer == ask(port, body=b" " * 200_000 + body)[2]
+    assert not {*items} & {item["id"] for item in answer["items"] if item["reason"] == "model"}
+
+
 def test_a_request_may_come_in_pieces(port: int) -> None:
     whole = request()
     pieces = [whole[start : start + 7] for start in range(0, len(whole), 7)]

@@ -47,6 +47,22 @@ async def items(store: ResilientStore, user: str = "ann") -> str:
     return "".join(touch.item for touch in await store.read(user))
 
 
+def test_nobody_is_waited_for_while_it_is_away() -> None:
+    async def scenario() -> None:
+        moody = Moody()
+        store = ResilientStore(moody)
+        await store.start()
+        assert store.at_once("ann") is None
+        moody.away = True
+        await store.add([arrival("2", "B", 2), arrival("1", "A", 1), arrival("3", "C", 3, user="bob")])
+        assert [touch.item for touch in store.at_once("ann") or []] == ["A", "B"]
+        moody.away = False
+        moody.go.set()
+        await store.stop()
+
+    asyncio.run(scenario())
+
+
 def test_where_forgetting_is_refused_nothing_is_gone() -> None:
     async def scenario() -> None:
         moody = Moody()
