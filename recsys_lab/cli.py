@@ -11,7 +11,7 @@ import typer
 
 from recsys_lab import serving_cli
 from recsys_lab.errors import DataError, RecsysLabError
-from recsys_lab.terminal import ConfDir, Json, Overrides, configured, console, new_table, say, say_json
+from recsys_lab.terminal import ConfDir, Fresh, Json, Overrides, configured, console, new_table, say, say_json
 
 if TYPE_CHECKING:
     from recsys_lab.config import Config
@@ -124,12 +124,7 @@ def evaluate(
 
 
 @app.command()
-def compare(
-    overrides: Overrides = None,
-    conf_dir: ConfDir = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train again what finished runs already answer.")] = False,
-    as_json: Json = False,
-) -> None:
+def compare(overrides: Overrides = None, conf_dir: ConfDir = None, fresh: Fresh = False, as_json: Json = False) -> None:
     """Train several models on the identical split and rank them with their doubt."""
     from recsys_lab import pipeline
     from recsys_lab.report.leaderboard import render
@@ -139,12 +134,7 @@ def compare(
 
 
 @app.command()
-def sweep(
-    overrides: Overrides = None,
-    conf_dir: ConfDir = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train again what finished runs already answer.")] = False,
-    as_json: Json = False,
-) -> None:
+def sweep(overrides: Overrides = None, conf_dir: ConfDir = None, fresh: Fresh = False, as_json: Json = False) -> None:
     """Train every combination of several values: recsys-lab sweep model=ease,als seed=1,2,3."""
     from recsys_lab.report.sweep import render, to_dict
     from recsys_lab.sweep import sweep as run_all

@@ -212,12 +212,13 @@ def combinations(overrides: Sequence[str]) -> list[tuple[dict[str, str], list[st
             raise ConfigError(f"{override}: {again[0]} says something else about it; write one of them")
     if not swept:
         raise ConfigError("no setting has several values; write seed=1,2,3 or model=ease,als")
+    keys = [override.partition("=")[0] for override in swept]
     found = []
     for values in product(*swept.values()):
-        chosen = dict(zip(swept, values, strict=True))
-        keys = {override: override.partition("=")[0] for override in chosen}
-        written = [f"{keys[each]}={chosen[each]}" if each in chosen else each for each in overrides]
-        found.append(({key.lstrip("+"): chosen[override] for override, key in keys.items()}, written))
+        chosen = dict(zip(keys, values, strict=True))
+        written = dict(zip(swept, (f"{key}={value}" for key, value in chosen.items()), strict=True))
+        settings = {key.lstrip("+"): value for key, value in chosen.items()}
+        found.append((settings, [written.get(override, override) for override in overrides]))
     return found
 
 

@@ -15,6 +15,7 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings as in Hydra: data=csv data.path=log.csv model=ease …")
 ]
 ConfDir = Annotated[Path | None, typer.Option(help="A folder of your own that adds to the groups of conf/.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Train again what finished runs already answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable JSON on stdout, and nothing else there.")]
 
 

@@ -28,6 +28,7 @@ LOOKS = 2  # at the network between batches: the first is over before answers ar
 RECENT = 0.2  # the share of the latest batch in what the pace is said to be
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Done = Callable[[Result | Exception], None]  # is called with what came of something, or went wrong
 
 
 def _told(future: asyncio.Future[Result], outcome: Result | Exception) -> None:
@@ -40,7 +41,7 @@ def _told(future: asyncio.Future[Result], outcome: Result | Exception) -> None:
         future.set_result(outcome)
 
 
-async def outcome_of(begin: Callable[[Callable[[Result | Exception], None]], None]) -> Result:
+async def outcome_of(begin: Callable[[Done[Result]], None]) -> Result:
     """What ``begin`` tells whom it is given, or raises."""
     future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     begin(partial(_told, future))
@@ -68,9 +69,8 @@ class Batcher(Generic[Job, Result]):
         self.answer, self.begin, self.largest, self.waiting = answer, begin, largest, waiting
         self.few, self.longest, self.patience, self.timer = few, longest, patience, timer
         self._pace = self._between = 0.0  # seconds for a job, lately: to answer it, and what the loop did before that
-        self._took = 0.0  # to make the latest batch
         self._called = 0.0  # when the next batch was
-        self._queue: deque[tuple[Job, Callable[[Result | Exception], None]]] = deque()
+        self._queue: deque[tuple[Job, Done[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, "batcher") if apart else None
         self._started = self._due = False
         self._refuses = False
@@ -109,7 +109,7 @@ class Batcher(Generic[Job, Result]):
         """Raises BusyError when the queue is full, and whatever ``answer`` raises on this job."""
         return await outcome_of(partial(self.put, job))
 
-    def put(self, job: Job, done: Callable[[Result | Exception], None]) -> None:
+    def put(self, job: Job, done: Done[Result]) -> None:
         """``done`` is called with what ``submit`` would return or raise, in the context that is now: nobody has to wait
         in a task of their own, which costs as much as to read a request. Raises BusyError when the queue is full."""
         if self.full():
@@ -139,33 +139,32 @@ class Batcher(Generic[Job, Result]):
         self._between += RECENT * (looked / len(batch) - self._between)
         jobs = [job for job, _ in batch]
         if self._thread is None:
-            self._deliver(batch, self._timed(jobs))
+            self._deliver(batch, *self._timed(jobs))
         else:
             running = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, jobs)
-            running.add_done_callback(lambda done: self._deliver(batch, done.result()))
+            running.add_done_callback(lambda done: self._deliver(batch, *done.result()))
 
     def _deliver(
-        self, batch: list[tuple[Job, Callable[[Result | Exception], None]]], outcomes: list[Result | Exception]
+        self, batch: list[tuple[Job, Done[Result]]], outcomes: list[Result | Exception], seconds: float
     ) -> None:
+        """What took so many ``seconds`` to make."""
         began = self.timer()
         for (_, done), outcome in zip(batch, outcomes, strict=True):
             try:
                 done(outcome)
             except Exception:  # it must not keep others from being told
                 LOG.exception("nobody took an answer")
-        took = self._took + self.timer() - began
-        self._pace += RECENT * (took / len(batch) - self._pace)
+        seconds += self.timer() - began
+        self._pace += RECENT * (seconds / len(batch) - self._pace)
         self._due = False
         if self._queue:
             self._go_on()
         else:
             self._idle.set()
 
-    def _timed(self, jobs: list[Job]) -> list[Result | Exception]:
+    def _timed(self, jobs: list[Job]) -> tuple[list[Result | Exception], float]:
         began = self.timer()
-        outcomes = self._outcomes(jobs)
-        self._took = self.timer() - began
-        return outcomes
+        return self._outcomes(jobs), self.timer() - began
 
     def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
         try:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from serving_min.asks import Asked
 from serving_min.assortment.keeper import Keeper
+from serving_min.batching import Done
 from serving_min.cache import Cache, Outcome
 from serving_min.engine import Engine
 from serving_min.erasure import Erasure
@@ -91,7 +92,7 @@ class Shop:
         self._note(given, request, asked, outcome, began)
         return given
 
-    def begin(self, surface: str, request: Request, done: Callable[[Given | Exception], None]) -> bool:
+    def begin(self, surface: str, request: Request, done: Done[Given]) -> bool:
         """Whether nothing but the queue is to be waited for. Then ``done`` is called with what ``answer`` would return
         or raise, and no task is needed. Raises what it raises at once."""
         live = self.fleet.live
@@ -100,10 +101,10 @@ class Shop:
         began = self.timer()
         asked = self._asked(surface, request, began)
         live.engine.check(asked)
-        remembered = self.visitors.at_once(request, live.engine.bundle, surface)
-        if remembered is None:
-            return False
         if request.user_id is not None:
+            remembered = self.visitors.at_once(request, live.engine.bundle, surface)
+            if remembered is None:
+                return False
             asked = _recalled(asked, remembered)
         if self.fingerprints.comparable(live.engine, asked):
             return False

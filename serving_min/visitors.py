@@ -99,8 +99,6 @@ class Visitors:
         return await self.store.forget(self.alias(user))
 
     def _with(self, touches: Sequence[Touch], request: Request, bundle: Bundle, surface: str) -> Remembered:
-        if not touches:
-            return Remembered(request)
         keep = bundle.surfaces[surface].seen == "only" or bool(request.items) or request.exclude_seen is False
         now = int(self.clock()) if request.now is None else request.now
         return remember(request, touches, kinds=bundle.manifest.history.events, now=now, keep=keep)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from serving_min.asks import Asked
-from serving_min.batching import Batcher, outcome_of
+from serving_min.batching import Batcher, Done, outcome_of
 from serving_min.engine import Engine, Served
 from serving_min.errors import ServingError
 from serving_min.fleet.health import Health
@@ -104,7 +104,7 @@ class Deployment:
         """Raises what ``Engine.check`` does, and BusyError; neither counts as an answer."""
         return await outcome_of(partial(self.begin, asked))
 
-    def begin(self, asked: Asked, done: Callable[[Answered | Exception], None]) -> None:
+    def begin(self, asked: Asked, done: Done[Answered]) -> None:
         """``done`` is called with what ``answer`` would return or raise. Raises BusyError at once."""
         began = self.timer()
 
