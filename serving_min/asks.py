@@ -26,15 +26,15 @@ MOST_CATEGORIES = 10_000  # whose items are remembered
 
 class Asked(Struct, frozen=True):
     """A request to one surface. ``until`` is the reading of the engine's timer after which nothing slow is begun;
-    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade. The history's events from
-    place ``recalled[0]`` up to ``recalled[1]`` are what the server saw itself, so those of unknown items are not
-    reported. Up to ``depth`` candidates are told of, where more were scored than are wanted."""
+    ``dismissed`` says how strongly, from 0 to 1, an item and what is like it should fade. Of the items ``recalled``
+    only the server's own memory spoke, so unknown ones are not reported. Up to ``depth`` candidates are told of, where
+    more were scored than are wanted."""
 
     request: Request
     surface: str
     until: float | None = None
     dismissed: Mapping[str, float] = {}
-    recalled: tuple[int, int] = (0, 0)
+    recalled: frozenset[str] = frozenset()
     depth: int = 0
 
 
@@ -111,7 +111,7 @@ def understand(
         named = zip(codes.find([*wanted]), wanted.values(), strict=True)
         given = {code: score for code, score in named if code != UNKNOWN}
     among = _among(surface, given, seen, bool(request.items))
-    barred = [code for code in codes.find(request.exclude) if code != UNKNOWN]
+    barred, _ = codes.parted(request.exclude)
     if not request.items:  # what is given to be ordered comes back, wherever the user saw it
         barred += item.items
         barred += cart.items
@@ -126,9 +126,7 @@ def understand(
 
 def replace_items(history: KnownHistory, ids: Sequence[str], codes: ItemCodes) -> KnownHistory:
     """The same user, as if the history were these items, of the first kind and just now."""
-    found = codes.find(ids)
-    known = [code for code in found if code != UNKNOWN]
-    unknown = [item for item, code in zip(ids, found, strict=True) if code == UNKNOWN]
+    known, unknown = codes.parted(ids)
     return KnownHistory(known, None, None, history.now, history.attributes, unknown, [])
 
 

@@ -82,4 +82,4 @@ class Fingerprints:
         if number is None:
             number = self._numbers[engine] = next(self._next)
         request = replace(asked.request, user_id=None, request_id=None)
-        return _encode((number, asked.surface, request, asked.dismissed, asked.recalled))
+        return _encode((number, asked.surface, request, asked.dismissed, sorted(asked.recalled)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from operator import itemgetter
 from typing import cast
 
@@ -48,33 +48,30 @@ def read_history(
     *,
     counted: Sequence[str] = (),
     usual: list[int] | None = None,
-    recalled: tuple[int, int] = (0, 0),
+    recalled: Container[str] = (),
 ) -> KnownHistory:
     """Leave out, and report, events of unknown items or of unknown kinds.
 
     Where every event has a time they are sorted by it, else they stay in the order given. An event
     without a time happened ``now``, one without a kind is of the first kind. If the model knows any of the kinds that
     are ``counted``, events that name another one of its kinds are left out, and not reported. ``usual`` are the
-    codes of all items, where somebody has found them. Unknown items of the events ``recalled``, from one place up to
-    another, are not reported.
+    codes of all items, where somebody has found them. Unknown ones of the items ``recalled`` are not reported.
     """
     attributes = [
         values.index(request.user[name]) if request.user.get(name) in values else 0
         for name, values in vocabulary.attributes
     ]
     ids = ids_of(request.history)
-    found = codes.find(ids) if usual is None else usual
     if ids is request.history:  # which names neither kinds nor times
-        strangers = [item for item, code in zip(ids, found, strict=True) if code == UNKNOWN] if usual is None else []
-        known = [code for code in found if code != UNKNOWN] if strangers else found
+        known, strangers = codes.parted(ids) if usual is None else (usual, [])
         return KnownHistory(known, None, None, now, attributes, _distinct(strangers), [])
+    found = codes.find(ids) if usual is None else usual
     kinds = {name: code for code, name in enumerate(vocabulary.events)}
     others = kinds.keys() - counted if kinds.keys() & counted else set()
     events = [Event(entry) if isinstance(entry, str) else entry for entry in request.history]
     rows = [*zip([event.time for event in events], [event.event for event in events], found, ids, strict=True)]
-    if UNKNOWN in found[slice(*recalled)]:
-        mine = range(*recalled)
-        rows = [row for place, row in enumerate(rows) if row[2] != UNKNOWN or place not in mine]
+    if recalled and UNKNOWN in found:
+        rows = [row for row in rows if row[2] != UNKNOWN or row[3] not in recalled]
     if others:
         rows = [row for row in rows if row[1] not in others]
     if all(time is not None for time, _, _, _ in rows):

@@ -44,6 +44,12 @@ class ItemCodes(Mapping[str, int]):
         codes: list[int] = self.recent.codes(ids).tolist() if len(ids) > FEW else [UNKNOWN] * len(ids)
         return [self._find(item) if code == UNKNOWN else code for item, code in zip(ids, codes, strict=True)]
 
+    def parted(self, ids: Sequence[str]) -> tuple[list[int], list[str]]:
+        """The codes of those that there are, and those that there are not."""
+        found = self.find(ids)
+        strangers = [item for item, code in zip(ids, found, strict=True) if code == UNKNOWN]
+        return [code for code in found if code != UNKNOWN] if strangers else found, strangers
+
     def __getitem__(self, item: str) -> int:
         code = self._find(item)
         if code == UNKNOWN:

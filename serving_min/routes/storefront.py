@@ -83,7 +83,7 @@ def _visitors(path: Path, bundle: Bundle) -> list[Visitor]:
         request = msgspec.json.decode(msgspec.json.decode(line, type=Golden).request, type=Request)
         if len(request.history) > 1 and request.liked == Liked():
             events = [Event(event) if isinstance(event, str) else event for event in request.history]
-            known = [bundle.items.codes[event.item] for event in events if event.item in bundle.items.codes]
+            known, _ = bundle.items.codes.parted([event.item for event in events])
             of = [bundle.items.description(code).category or "something" for code in known]
             latest = ", ".join(dict.fromkeys(reversed(of)))
             name = f"{len(visitors) + 1}: {len(events)} events, latest {latest[:40]}"

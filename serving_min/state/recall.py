@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from serving_min.events import Kind
+from serving_min.history import ids_of
 from serving_min.messages import Event, Request
 from serving_min.state.store import Touch
 
@@ -19,21 +20,20 @@ RISING: tuple[Kind, ...] = ("view", "click", "cart", "purchase")  # what says mo
 
 
 class Remembered(Struct, frozen=True):
-    """A request with the user's events in its history, from place ``recalled[0]`` up to ``recalled[1]``. ``dismissed``
+    """A request with the user's events in its history; of the items ``recalled`` it said nothing itself. ``dismissed``
     says how strongly, from 0 to 1, an item and what is like it should fade."""
 
     request: Request
     dismissed: dict[str, float] = {}
-    recalled: tuple[int, int] = (0, 0)
+    recalled: frozenset[str] = frozenset()
 
 
 def remember(request: Request, touches: Sequence[Touch], *, kinds: Sequence[str], now: int, keep: bool) -> Remembered:
     """Add a user's ``touches``, oldest first, to what the request says itself.
 
     ``kinds`` are the model's; a kind that it does not know counts as the nearest in ``RISING``, or as its first. What
-    happened after ``now`` is left out. Where the request's history has
-    no times it is taken for older; what both tell of counts once. ``keep`` shows again what was bought or dismissed, as
-    a list to buy again or to be ordered must.
+    happened after ``now`` is left out. Where the request's history has no times it is taken for older; what both tell
+    of counts once. ``keep`` shows again what was bought or dismissed, as a list to buy again or to be ordered must.
     """
     if not touches:
         return Remembered(request)
@@ -45,16 +45,15 @@ def remember(request: Request, touches: Sequence[Touch], *, kinds: Sequence[str]
     }
     gone = [item for item, strength in dismissed.items() if strength >= 0.5]
     gone += [touch.item for touch in liked if touch.event == "purchase" and now - touch.time < BOUGHT_FOR]
-    places = (0, 0)
+    new: frozenset[str] = frozenset()
     if liked:
         meant = _nearest_of(tuple(kinds))
         seen = [Event(touch.item, meant[touch.event], touch.time) for touch in liked]
-        told = _told_only_by(request, seen)
-        places = len(told), len(told) + len(seen)
-        request = replace(request, history=[*told, *seen])
+        new = frozenset([touch.item for touch in liked]).difference(ids_of(request.history))
+        request = replace(request, history=[*_told_only_by(request, seen), *seen])
     if gone and not keep:
         request = replace(request, exclude=[*request.exclude, *gone])
-    return Remembered(request, dismissed, places)
+    return Remembered(request, dismissed, new)
 
 
 def _told_only_by(request: Request, seen: Sequence[Event]) -> list[Event]:

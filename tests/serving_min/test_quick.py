@@ -172,6 +172,8 @@ def test_what_a_user_did_counts_on_both_ways(port: int, items: str) -> None:
     status, _, answer = ask(port, body=body)
     assert (status, answer["fallback"], answer["unknown_items"]) == (200, None, ["?"]), "X is not the caller's"
     assert answer == ask(port, body=b" " * 200_000 + body)[2]
+    told = json.dumps({**asked, "history": ["?", "X"]}).encode()
+    assert ask(port, body=told)[2]["unknown_items"] == ["?", "X"], "now it is the caller's, too"
     assert not {*items} & {item["id"] for item in answer["items"] if item["reason"] == "model"}
 
 

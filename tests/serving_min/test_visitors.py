@@ -130,7 +130,7 @@ def test_whatever_is_reported_each_id_counts_once(batches: list[list[Reported]],
             assert sorted(touch.item for touch in touches) == sorted(event.item for event in mine)
             assert [touch.time for touch in touches] == sorted(touch.time for touch in touches)
             remembered = remember(Request(), touches, kinds=vocabulary, now=NOW, keep=False)
-            assert remembered.recalled == (0, len(remembered.request.history))
+            assert remembered.recalled == {event.item for event in remembered.request.history}
             assert {event.event for event in remembered.request.history} <= {*vocabulary, None}
             assert set(remembered.request.exclude) >= {
                 item for item, share in remembered.dismissed.items() if share > 0.5

@@ -90,8 +90,8 @@ def test_a_dismissal_fades_and_ends_with_a_change_of_mind() -> None:
     assert told(remembered.request) == [("D", "click", 5)]
 
 
-def test_it_says_which_events_are_the_server_s_own() -> None:
+def test_it_says_which_items_only_the_server_saw() -> None:
     own = Request(history=["E", Event("A", "view", NOW - 5), Event("F", "view", NOW - 1)])
     remembered = recalled(own, ("A", "view", 5), ("B", "dismiss", 4), ("C", "click", 3))
     assert [item for item, *_ in told(remembered.request)] == ["E", "F", "A", "C"]
-    assert remembered.recalled == (2, 4)
+    assert remembered.recalled == {"C"}
